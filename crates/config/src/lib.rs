@@ -1,0 +1,160 @@
+//! What the user said, and what it means.
+//!
+//! `file` reads lanboot.toml and flags into what was *said* (every value with its place); `resolve` turns that into
+//! the [`Config`] that is *meant*, or into every [`Diagnostic`] at once.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use mac::Mac;
+
+/// The whole configuration, checked and complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub network: Network,
+    /// `None`: no DHCP service.
+    pub dhcp: Option<Dhcp>,
+    pub tftp: Option<Tftp>,
+    pub http: Option<Http>,
+    pub boot: boot::Policy,
+    /// What is published, in order of precedence: the first that has the asked name serves it.
+    pub publish: Vec<Publish>,
+    /// Leases, the record of host changes, fetched firmware. Default `/var/lib/lanboot`.
+    pub state_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    pub link: Link,
+    /// The address lanboot serves from, with its prefix. For an existing interface: its own, when none was given
+    /// (then `None` here, and read from the kernel at start).
+    pub address: Option<Ipv4Net>,
+    /// Masquerade what leaves the subnet, and forward for it.
+    pub masquerade: bool,
+    pub forwards: Vec<Forward>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Link {
+    /// A bridge that lanboot makes when it is not there, with these ports enslaved.
+    Bridge { name: String, ports: Vec<String> },
+    /// An interface that exists and is used as it is.
+    Existing { name: String },
+}
+
+impl Link {
+    pub fn name(&self) -> &str {
+        match self {
+            Link::Bridge { name, .. } | Link::Existing { name } => name,
+        }
+    }
+}
+
+/// A port on the outside that leads to a machine inside (DNAT).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward {
+    pub protocol: Transport,
+    /// Only what arrives on this interface; `None`: on any but our own.
+    pub interface: Option<String>,
+    pub port: u16,
+    pub to: SocketAddrV4,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dhcp {
+    /// Inclusive ranges to allocate from, inside the subnet, disjoint, in order; without our own address.
+    pub ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
+    pub lease: Duration,
+    pub allocation: Allocation,
+    /// Sends DHCPNAK to clients that ask for an address nobody gave them (RFC 2131 section 4.3.2).
+    pub authoritative: bool,
+    /// At most this many leases at once; `None`: as many as the ranges hold.
+    pub lease_limit: Option<usize>,
+    pub conflict_check: ConflictCheck,
+    /// How long a probe waits for an answer.
+    pub conflict_wait: Duration,
+    pub identity: Identity,
+    /// Addresses fixed to a MAC.
+    pub reservations: BTreeMap<Mac, Reservation>,
+    /// Option 3; default: our own address when masquerading, else none.
+    pub router: Option<Ipv4Addr>,
+    /// Option 6.
+    pub dns: Vec<Ipv4Addr>,
+    /// Option 15.
+    pub domain: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservation {
+    pub address: Option<Ipv4Addr>,
+    /// Option 12.
+    pub hostname: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Allocation {
+    #[default]
+    Sequential,
+    /// By a hash of the MAC, so that a machine tends to get the same address even without a record.
+    Hashed,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConflictCheck {
+    /// ARP on the own link, ICMP echo behind a relay.
+    #[default]
+    Arp,
+    Icmp,
+    Off,
+}
+
+/// What makes two requests the same client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// The MAC: one address from ROM to operating system, whatever client identifier each sends.
+    #[default]
+    Machine,
+    /// Option 61 where sent, else the MAC (RFC 2131 section 4.2 to the letter).
+    ClientId,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tftp {
+    pub port: u16,
+    /// Upper bound for `blksize`, in octets; `None`: what fits the link's MTU.
+    pub max_blksize: Option<u16>,
+    /// Upper bound for `windowsize`, in blocks.
+    pub max_windowsize: u16,
+    /// At most this many transfers at once.
+    pub max_transfers: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    pub port: u16,
+}
+
+/// One thing that is published over TFTP and HTTP alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publish {
+    /// Published name: empty for a folder at the root, `boot/vmlinuz` for one file.
+    pub name: String,
+    pub source: Source,
+    pub role: journal::Role,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Everything below this folder, confined to it.
+    Folder(PathBuf),
+    File(PathBuf),
+}

@@ -1,0 +1,143 @@
+//! The catalogue: everything that can happen in a boot, as typed events.
+//!
+//! One event is one JSON object: `at` (RFC 3339, UTC), `machine` (MAC address, absent when the event is about the host),
+//! `step` (the variant's name in kebab case) and the variant's own fields.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use jiff::Timestamp;
+use mac::Mac;
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened, when, and to which machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Mac>,
+    #[serde(flatten)]
+    pub step: Step,
+}
+
+/// How far a machine has come, told from its DHCP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The firmware's own PXE (vendor class `PXEClient`).
+    Pxe,
+    /// UEFI HTTP Boot (vendor class `HTTPClient`).
+    HttpBoot,
+    /// iPXE, from a ROM or chained.
+    Ipxe,
+    /// Anything else: an operating system, or a device that does not boot from us.
+    Os,
+}
+
+/// What a served file is to the boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// A network bootstrap program: iPXE, pxelinux.0, GRUB, shim.
+    Loader,
+    /// An iPXE script, generated or the user's own.
+    Script,
+    Kernel,
+    Initrd,
+    /// Everything else: menus, modules, configuration of a loader.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    Tftp,
+    Http,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    // ---- DHCP: what the machine asked
+    /// DHCPDISCOVER. `arch`: the client architecture's name (option 93). `firmware`: e.g. `UNDI 2.1`, `iPXE 1.0.0`.
+    DhcpDiscover {
+        stage: Stage,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arch: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vendor_class: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        firmware: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relay: Option<Ipv4Addr>,
+    },
+    /// DHCPOFFER left. `because`: the rules that chose the boot file, in order.
+    DhcpOffer {
+        address: Ipv4Addr,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot_file: Option<String>,
+        because: Vec<String>,
+    },
+    /// DHCPACK left, its lease on disk. `stage`: who asked. `renewal`: the client already used the address.
+    DhcpAck {
+        stage: Stage,
+        address: Ipv4Addr,
+        lease_secs: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot_file: Option<String>,
+        renewal: bool,
+        because: Vec<String>,
+    },
+    /// DHCPACK to a DHCPINFORM: options only, no lease.
+    DhcpInform { address: Ipv4Addr },
+    DhcpNak { address: Ipv4Addr, because: String },
+    DhcpDecline { address: Ipv4Addr },
+    DhcpRelease { address: Ipv4Addr },
+    /// A packet that got no answer, and why.
+    DhcpIgnored { because: String },
+    /// The conflict check found somebody on a free address; it is set aside.
+    AddressInUse { address: Ipv4Addr, #[serde(default, skip_serializing_if = "Option::is_none")] by: Option<Mac> },
+    /// The machine was given the same loader again and again and never got past it; it is given none for a while.
+    LoopBroken { loader: String, times: u32 },
+
+    // ---- files
+    /// A ROM asked for a file's size and hung up, as ROMs do before the real transfer.
+    SizeProbe { protocol: Protocol, file: String, octets: u64 },
+    /// A whole file (or the asked range of it) was sent. `asked`: the name as the client wrote it, where it differs.
+    FileSent {
+        protocol: Protocol,
+        file: String,
+        role: Role,
+        octets: u64,
+        millis: u64,
+        /// TFTP blocks sent more than once; 0 for HTTP.
+        retransmits: u32,
+    },
+    /// A transfer that did not end well. `because` says whose fault, in plain words.
+    FileFailed { protocol: Protocol, file: String, octets: u64, because: String },
+    FileNotFound { protocol: Protocol, file: String, because: String },
+
+    // ---- what the machine told us itself
+    /// iPXE could not go on and said so. `what`: which step failed; `error`: iPXE's own code.
+    IpxeFailed { what: String, error: String },
+    /// The operating system is up. `how`: `reported` (it called /report/up) or `dhcp` (it asked for an address).
+    OsUp { how: String, #[serde(default, skip_serializing_if = "Option::is_none")] detail: Option<String> },
+    /// Free text that a machine sent to /report/….
+    Report { what: String, text: String },
+
+    // ---- the host
+    /// Something was changed on the host, or put back.
+    Host { action: String },
+    Listening { service: String, at: SocketAddrV4 },
+    /// Worth a person's attention. `fix`: what to do about it.
+    Warning { text: String, #[serde(default, skip_serializing_if = "Option::is_none")] fix: Option<String> },
+
+    // ---- the lab
+    VmStarted { name: String, firmware: String, pid: u32 },
+    /// A line on a VM's serial console that the lab watches for.
+    Console { line: String },
+    /// The lab typed on a VM's keyboard.
+    Typed { keys: String },
+    VmStopped { name: String, because: String },
+    Verdict { name: String, passed: bool, because: String },
+}

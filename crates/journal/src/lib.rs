@@ -1,0 +1,5 @@
+//! What happened: one mechanism that DHCP, TFTP, HTTP, the host and the lab all report to.
+
+pub mod event;
+
+pub use event::{Event, Protocol, Role, Stage, Step};
