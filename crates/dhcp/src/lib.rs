@@ -1,5 +1,7 @@
 //! DHCPv4 and PXE: octets to meaning and back, as pure functions. No sockets, no clock.
 
 pub mod arch;
+pub mod granted;
 
 pub use arch::{ClientArch, Platform};
+pub use granted::Granted;
