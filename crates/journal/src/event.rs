@@ -89,20 +89,42 @@ pub enum Step {
         because: Vec<String>,
     },
     /// DHCPACK to a DHCPINFORM: options only, no lease.
-    DhcpInform { address: Ipv4Addr },
-    DhcpNak { address: Ipv4Addr, because: String },
-    DhcpDecline { address: Ipv4Addr },
-    DhcpRelease { address: Ipv4Addr },
+    DhcpInform {
+        address: Ipv4Addr,
+    },
+    DhcpNak {
+        address: Ipv4Addr,
+        because: String,
+    },
+    DhcpDecline {
+        address: Ipv4Addr,
+    },
+    DhcpRelease {
+        address: Ipv4Addr,
+    },
     /// A packet that got no answer, and why.
-    DhcpIgnored { because: String },
+    DhcpIgnored {
+        because: String,
+    },
     /// The conflict check found somebody on a free address; it is set aside.
-    AddressInUse { address: Ipv4Addr, #[serde(default, skip_serializing_if = "Option::is_none")] by: Option<Mac> },
+    AddressInUse {
+        address: Ipv4Addr,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Mac>,
+    },
     /// The machine was given the same loader again and again and never got past it; it is given none for a while.
-    LoopBroken { loader: String, times: u32 },
+    LoopBroken {
+        loader: String,
+        times: u32,
+    },
 
     // ---- files
     /// A ROM asked for a file's size and hung up, as ROMs do before the real transfer.
-    SizeProbe { protocol: Protocol, file: String, octets: u64 },
+    SizeProbe {
+        protocol: Protocol,
+        file: String,
+        octets: u64,
+    },
     /// A whole file (or the asked range of it) was sent. `asked`: the name as the client wrote it, where it differs.
     FileSent {
         protocol: Protocol,
@@ -114,30 +136,73 @@ pub enum Step {
         retransmits: u32,
     },
     /// A transfer that did not end well. `because` says whose fault, in plain words.
-    FileFailed { protocol: Protocol, file: String, octets: u64, because: String },
-    FileNotFound { protocol: Protocol, file: String, because: String },
+    FileFailed {
+        protocol: Protocol,
+        file: String,
+        octets: u64,
+        because: String,
+    },
+    FileNotFound {
+        protocol: Protocol,
+        file: String,
+        because: String,
+    },
 
     // ---- what the machine told us itself
     /// iPXE could not go on and said so. `what`: which step failed; `error`: iPXE's own code.
-    IpxeFailed { what: String, error: String },
+    IpxeFailed {
+        what: String,
+        error: String,
+    },
     /// The operating system is up. `how`: `reported` (it called /report/up) or `dhcp` (it asked for an address).
-    OsUp { how: String, #[serde(default, skip_serializing_if = "Option::is_none")] detail: Option<String> },
+    OsUp {
+        how: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
     /// Free text that a machine sent to /report/….
-    Report { what: String, text: String },
+    Report {
+        what: String,
+        text: String,
+    },
 
     // ---- the host
     /// Something was changed on the host, or put back.
-    Host { action: String },
-    Listening { service: String, at: SocketAddrV4 },
+    Host {
+        action: String,
+    },
+    Listening {
+        service: String,
+        at: SocketAddrV4,
+    },
     /// Worth a person's attention. `fix`: what to do about it.
-    Warning { text: String, #[serde(default, skip_serializing_if = "Option::is_none")] fix: Option<String> },
+    Warning {
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fix: Option<String>,
+    },
 
     // ---- the lab
-    VmStarted { name: String, firmware: String, pid: u32 },
+    VmStarted {
+        name: String,
+        firmware: String,
+        pid: u32,
+    },
     /// A line on a VM's serial console that the lab watches for.
-    Console { line: String },
+    Console {
+        line: String,
+    },
     /// The lab typed on a VM's keyboard.
-    Typed { keys: String },
-    VmStopped { name: String, because: String },
-    Verdict { name: String, passed: bool, because: String },
+    Typed {
+        keys: String,
+    },
+    VmStopped {
+        name: String,
+        because: String,
+    },
+    Verdict {
+        name: String,
+        passed: bool,
+        because: String,
+    },
 }
