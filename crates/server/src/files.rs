@@ -1,10 +1,40 @@
 //! The one door to boot files, for TFTP and HTTP alike.
+//!
+//! What is published is a list of folders and single files, each under a published name; the first that has the asked
+//! name serves it. Folders are confined by the kernel (`openat2`, Linux 5.6): neither `..` nor a link leads to anything
+//! that is not published.
+
+mod confine;
+mod error;
+mod list;
+mod name;
+mod role;
 
 use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use config::{Publish, Source};
 use journal::Role;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+
+use confine::Refusal;
+pub use error::{BadPublish, FileError};
+pub use list::{Entry, Kind, Listing};
+use name::Case;
+pub use role::guess_role;
+
+/// How a service asks for a file: who asks, and for which name, as the client wrote it (percent-decoded for HTTP).
+///
+/// Between a service and [`Files`] stands whoever has files of its own making, such as generated scripts.
+pub type Open = Arc<dyn Fn(Ipv4Addr, &str) -> Result<Found, FileError> + Send + Sync>;
+
+/// How a service tells what happened: to the machine at which address.
+pub type Report = Arc<dyn Fn(Ipv4Addr, journal::Step) + Send + Sync>;
 
 /// An opened published file.
 #[derive(Debug)]
@@ -20,6 +50,166 @@ pub struct Found {
 
 #[derive(Debug)]
 pub enum Content {
+    /// A regular file, opened for reading, at offset 0.
     File(File),
     Memory(Arc<[u8]>),
+}
+
+/// Everything that is published.
+#[derive(Debug)]
+pub struct Files {
+    places: Vec<Place>,
+}
+
+/// One [`Publish`], its names split once.
+#[derive(Debug)]
+struct Place {
+    /// Published name: where a folder hangs, or what a file is called.
+    at: Vec<String>,
+    /// Where it really is, as configured but absolute. Clients configured for another server may ask by this path.
+    path: PathBuf,
+    path_parts: Vec<String>,
+    is_folder: bool,
+    role: Role,
+}
+
+impl Files {
+    /// Takes what the configuration publishes, in order of precedence.
+    ///
+    /// # Errors
+    /// [`BadPublish`] when a published folder or file is not there or not of that kind, or its published name is not one.
+    pub fn new(publish: Vec<Publish>) -> Result<Files, BadPublish> {
+        let places = publish.into_iter().map(Place::new).collect::<Result<_, _>>()?;
+        Ok(Files { places })
+    }
+
+    /// Opens the file that a client asked for.
+    ///
+    /// `asked`: a name in any of the ways clients write it: with leading or doubled slashes, with backslashes (Windows
+    /// boot manager), in the wrong case, or as an absolute path on this host. The exact name is preferred to one that
+    /// differs in case. A link is followed where it leads to something that is published too.
+    pub fn open(&self, asked: &str) -> Result<Found, FileError> {
+        let parts = name::split(asked)?;
+        let mut folder = None;
+        for case in [Case::Exact, Case::Ignored] {
+            for place in &self.places {
+                match self.open_in(place, asked, &parts, case) {
+                    Ok(found) => return Ok(found),
+                    Err(FileError::NotFound { .. }) => {}
+                    Err(error @ FileError::NotAFile { .. }) => folder = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(folder.unwrap_or_else(|| FileError::NotFound { asked: asked.into() }))
+    }
+
+    fn open_in(&self, place: &Place, asked: &str, parts: &[&str], case: Case) -> Result<Found, FileError> {
+        for inside in place.names_for(parts, case) {
+            if !place.is_folder {
+                if inside.is_empty() {
+                    let opened = confine::open_path(&place.path, confine::READ);
+                    let opened = opened.map_err(|refusal| place.error(refusal, Path::new(""), asked))?;
+                    return found(opened, place.at.join("/"), place.role, asked);
+                }
+                continue;
+            }
+            let names_in = |folder: &Path| self.names_in(place, folder);
+            let Some(real) = name::real_spelling(inside, case, names_in) else { continue };
+            let opened = match self.reach(place, &real, confine::READ) {
+                Ok(opened) => opened,
+                Err(Refusal::Missing) => continue,
+                Err(refusal) => return Err(place.error(refusal, &real, asked)),
+            };
+            let role = guess_role(&real).unwrap_or(place.role);
+            let name = place.at.iter().map(String::as_str).chain(real.to_str()).filter(|part| !part.is_empty());
+            return found(opened, name.collect::<Vec<_>>().join("/"), role, asked);
+        }
+        Err(FileError::NotFound { asked: asked.into() })
+    }
+
+    /// Opens `inside` this place. Where a link leads out of it, but to something that is published as well, that is
+    /// opened.
+    fn reach(&self, place: &Place, inside: &Path, how: OFlag) -> Result<OwnedFd, Refusal> {
+        let refusal = match confine::open_beneath(&place.path, inside, how) {
+            Err(refusal @ Refusal::Outside) => refusal,
+            result => return result,
+        };
+        let target = place.path.join(inside).canonicalize().map_err(|_| refusal)?;
+        for other in &self.places {
+            let Ok(published) = other.path.canonicalize() else { continue };
+            // The target is a real path by now; that no link takes its place meanwhile is for the kernel to see.
+            match target.strip_prefix(&published) {
+                Ok(rest) if other.is_folder => return confine::open_beneath(&published, rest, how),
+                Ok(_) => return confine::open_path(&published, how),
+                Err(_) => {}
+            }
+        }
+        Err(refusal)
+    }
+
+    fn names_in(&self, place: &Place, folder: &Path) -> Vec<String> {
+        let opened = self.reach(place, folder, confine::READ_FOLDER);
+        opened.and_then(|folder| confine::names_in(&folder)).map(Iterator::collect).unwrap_or_default()
+    }
+}
+
+impl Place {
+    fn new(publish: Publish) -> Result<Place, BadPublish> {
+        let (path, is_folder) = match publish.source {
+            Source::Folder(path) => (path, true),
+            Source::File(path) => (path, false),
+        };
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let at = name::split(&publish.name).map_err(|_| BadPublish::Name(publish.name.clone()))?;
+        if at.is_empty() && !is_folder {
+            return Err(BadPublish::NoName(path));
+        }
+        match path.metadata() {
+            Err(error) => return Err(BadPublish::Missing { path, error }),
+            Ok(data) if is_folder && !data.is_dir() => return Err(BadPublish::NotAFolder(path)),
+            Ok(data) if !is_folder && !data.is_file() => return Err(BadPublish::NotAFile(path)),
+            Ok(_) => {}
+        }
+        let at = at.into_iter().map(String::from).collect();
+        let path_parts = path.iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+        Ok(Place { at, path, path_parts, is_folder, role: publish.role })
+    }
+
+    fn error(&self, refusal: Refusal, inside: &Path, asked: &str) -> FileError {
+        let path = if self.is_folder { self.path.join(inside) } else { self.path.clone() };
+        match refusal {
+            // The file itself is published by name: that it is gone is news to its owner, not to the client.
+            Refusal::Missing => FileError::Broken { path, errno: Errno::ENOENT },
+            Refusal::Outside => {
+                let target = path.canonicalize().ok();
+                FileError::LeadsOutside { asked: asked.into(), folder: self.path.clone(), target }
+            }
+            Refusal::Denied => FileError::not_readable(&self.path, inside),
+            // What open(2) says of sockets and of devices that are not there.
+            Refusal::Other(Errno::ENXIO) => FileError::NotAFile { asked: asked.into(), what: "not a regular file" },
+            Refusal::Other(errno) => FileError::Broken { path, errno },
+        }
+    }
+
+    /// What `parts` may mean inside this place: below its published name, and below its own absolute path.
+    fn names_for<'p>(&self, parts: &'p [&'p str], case: Case) -> impl Iterator<Item = &'p [&'p str]> {
+        let below = |prefix: &[String]| {
+            let fits = parts.len() >= prefix.len() && prefix.iter().zip(parts).all(|(a, b)| case.same(a, b));
+            fits.then(|| &parts[prefix.len()..])
+        };
+        let published = below(&self.at);
+        let absolute = below(&self.path_parts).filter(|_| !self.path_parts.is_empty());
+        published.into_iter().chain(absolute)
+    }
+}
+
+fn found(opened: OwnedFd, name: String, role: Role, asked: &str) -> Result<Found, FileError> {
+    let file = File::from(opened);
+    let data = file.metadata().map_err(|error| FileError::broken(&name, error))?;
+    if !data.is_file() {
+        let what = if data.is_dir() { "a folder" } else { "not a regular file" };
+        return Err(FileError::NotAFile { asked: asked.into(), what });
+    }
+    Ok(Found { name, role, size: data.len(), modified: data.modified().ok(), content: Content::File(file) })
 }
