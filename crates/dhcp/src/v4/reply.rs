@@ -1,0 +1,303 @@
+//! Draft and lease in, octets and where they go out.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use mac::Mac;
+
+use super::options::code;
+use super::packet::{BROADCAST, COOKIE, HEADER_OCTETS, MessageType, Packet};
+use crate::Granted;
+
+/// BOOTP's fixed size (RFC 951 section 3); some clients drop anything shorter.
+const MIN_OCTETS: usize = 300;
+const CLIENT_PORT: u16 = 68;
+const SERVER_PORT: u16 = 67;
+
+/// Where a reply goes (RFC 2131 section 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To the relay that passed the request on.
+    Relay(SocketAddrV4),
+    /// To a client that has this address and answers ARP.
+    Unicast(SocketAddrV4),
+    /// To 255.255.255.255 on the link that the request came from.
+    Broadcast,
+    /// To `address` in a frame addressed to `mac`: the client does not answer ARP yet.
+    Hardware { mac: Mac, address: Ipv4Addr },
+}
+
+/// What of a request decides where its reply goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    relay: Option<Ipv4Addr>,
+    ciaddr: Ipv4Addr,
+    mac: Option<Mac>,
+    wants_broadcast: bool,
+}
+
+impl Origin {
+    pub fn of(request: &Packet<'_>) -> Origin {
+        Origin {
+            relay: request.relay(),
+            ciaddr: request.ciaddr(),
+            mac: request.mac(),
+            wants_broadcast: request.wants_broadcast(),
+        }
+    }
+
+    /// The one place that knows where replies go, for every message type and mode.
+    pub fn destination(&self, kind: MessageType, yiaddr: Ipv4Addr) -> Destination {
+        if let Some(relay) = self.relay {
+            return Destination::Relay(SocketAddrV4::new(relay, SERVER_PORT));
+        }
+        // A NAK goes to everyone: whatever address the client believes in is wrong.
+        if kind == MessageType::Nak {
+            return Destination::Broadcast;
+        }
+        if !self.ciaddr.is_unspecified() {
+            return Destination::Unicast(SocketAddrV4::new(self.ciaddr, CLIENT_PORT));
+        }
+        match self.mac {
+            Some(mac) if !self.wants_broadcast && !yiaddr.is_unspecified() => {
+                Destination::Hardware { mac, address: yiaddr }
+            }
+            _ => Destination::Broadcast,
+        }
+    }
+}
+
+/// A finished message and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub kind: MessageType,
+    pub octets: Vec<u8>,
+    pub to: Destination,
+}
+
+/// A reply in the making. What a request obliges us to copy is copied (RFC 2131 table 3).
+#[derive(Clone, Debug)]
+pub struct Draft {
+    kind: MessageType,
+    header: [u8; HEADER_OCTETS],
+    yiaddr: Ipv4Addr,
+    options: Vec<(u8, Vec<u8>)>,
+    /// Options that close the message: client identifier (RFC 6842) and, very last, relay information (RFC 3046).
+    echoed: Vec<(u8, Vec<u8>)>,
+    origin: Origin,
+}
+
+impl Draft {
+    /// An offer of `address` for `lease_secs`.
+    pub fn offer(request: &Packet<'_>, server_id: Ipv4Addr, address: Ipv4Addr, lease_secs: u32) -> Draft {
+        let mut draft = Draft::new(request, MessageType::Offer, server_id, address);
+        draft.lease_times(lease_secs);
+        draft
+    }
+
+    /// A refusal. `because` reaches the client's log as option 56.
+    pub fn nak(request: &Packet<'_>, server_id: Ipv4Addr, because: &str) -> Draft {
+        let mut draft = Draft::new(request, MessageType::Nak, server_id, Ipv4Addr::UNSPECIFIED);
+        draft.option(code::MESSAGE, because.as_bytes());
+        draft
+    }
+
+    /// The answer to a DHCPINFORM: no address, no lease time (RFC 2131 section 4.3.5).
+    pub fn inform(request: &Packet<'_>, server_id: Ipv4Addr) -> Draft {
+        Draft::new(request, MessageType::Ack, server_id, Ipv4Addr::UNSPECIFIED)
+    }
+
+    fn new(request: &Packet<'_>, kind: MessageType, server_id: Ipv4Addr, yiaddr: Ipv4Addr) -> Draft {
+        let mut header = [0; HEADER_OCTETS];
+        let source = request.octets();
+        header[0] = 2;
+        header[1..3].copy_from_slice(&source[1..3]);
+        header[4..8].copy_from_slice(&source[4..8]); // xid
+        header[10..12].copy_from_slice(&source[10..12]); // flags
+        header[24..44].copy_from_slice(&source[24..44]); // giaddr, chaddr
+        header[236..240].copy_from_slice(&COOKIE);
+        if kind == MessageType::Ack {
+            header[12..16].copy_from_slice(&source[12..16]); // ciaddr
+        }
+        if kind == MessageType::Nak && request.relay().is_some() {
+            // The relay must not unicast it to an address that is wrong (RFC 2131 section 4.3.2).
+            header[10] |= BROADCAST.to_be_bytes()[0];
+        }
+        let echo = |code| request.option(code).map(|data| (code, data.into_owned()));
+        Draft {
+            kind,
+            header,
+            yiaddr,
+            options: vec![(code::MESSAGE_TYPE, vec![kind as u8]), (code::SERVER_ID, server_id.octets().to_vec())],
+            echoed: [code::CLIENT_ID, code::RELAY_AGENT].into_iter().filter_map(echo).collect(),
+            origin: Origin::of(request),
+        }
+    }
+
+    /// Adds an option. Longer values than 255 octets are split (RFC 3396); an empty one is left out.
+    pub fn option(&mut self, code: u8, data: &[u8]) -> &mut Draft {
+        if !data.is_empty() {
+            self.options.push((code, data.to_vec()));
+        }
+        self
+    }
+
+    /// Names the boot file in every place that some firmware reads: `siaddr` and 66, `file` and 67. A name longer than
+    /// the 127 octets of `file` goes into option 67 alone.
+    pub fn boot_file(&mut self, server: Ipv4Addr, name: &str) -> &mut Draft {
+        self.header[20..24].copy_from_slice(&server.octets());
+        let sname = server.to_string();
+        self.header[44..44 + sname.len()].copy_from_slice(sname.as_bytes());
+        if name.len() < 128 {
+            self.header[108..108 + name.len()].copy_from_slice(name.as_bytes());
+        }
+        self.option(code::TFTP_SERVER_NAME, sname.as_bytes()).option(code::BOOTFILE, name.as_bytes())
+    }
+
+    /// Lease time, T1 at a half and T2 at seven eighths of it (RFC 2131 section 4.4.5).
+    fn lease_times(&mut self, lease_secs: u32) {
+        let mut times = vec![(code::LEASE_TIME, lease_secs.to_be_bytes().to_vec())];
+        if lease_secs != u32::MAX {
+            let rebinding = (u64::from(lease_secs) * 7 / 8) as u32;
+            times.push((code::RENEWAL_TIME, (lease_secs / 2).to_be_bytes().to_vec()));
+            times.push((code::REBINDING_TIME, rebinding.to_be_bytes().to_vec()));
+        }
+        // Right behind message type and server identifier, where old ROMs look for them.
+        self.options.splice(2..2, times);
+    }
+
+    /// The octets, padded to BOOTP's size. Not for a DHCPACK of a lease: see [`AckDraft::finish`].
+    pub fn finish(self) -> Reply {
+        let mut octets = self.header.to_vec();
+        octets[16..20].copy_from_slice(&self.yiaddr.octets());
+        for (code, data) in self.options.iter().chain(&self.echoed) {
+            for part in data.chunks(255) {
+                octets.extend([*code, part.len() as u8]);
+                octets.extend_from_slice(part);
+            }
+        }
+        octets.push(code::END);
+        // Padding goes behind End, never between options: some ROMs misread that.
+        octets.resize(octets.len().max(MIN_OCTETS), code::PAD);
+        Reply { kind: self.kind, octets, to: self.origin.destination(self.kind, self.yiaddr) }
+    }
+}
+
+/// A DHCPACK that lacks its lease. There is no way to its octets but [`AckDraft::finish`], which asks for one.
+#[derive(Clone, Debug)]
+pub struct AckDraft(Draft);
+
+impl AckDraft {
+    pub fn new(request: &Packet<'_>, server_id: Ipv4Addr) -> AckDraft {
+        AckDraft(Draft::new(request, MessageType::Ack, server_id, Ipv4Addr::UNSPECIFIED))
+    }
+
+    pub fn option(&mut self, code: u8, data: &[u8]) -> &mut AckDraft {
+        self.0.option(code, data);
+        self
+    }
+
+    /// See [`Draft::boot_file`].
+    pub fn boot_file(&mut self, server: Ipv4Addr, name: &str) -> &mut AckDraft {
+        self.0.boot_file(server, name);
+        self
+    }
+
+    /// Acknowledges a lease that is durable: only then is there a [`Granted`].
+    pub fn finish(mut self, lease: &impl Granted) -> Reply {
+        self.0.yiaddr = lease.address();
+        self.0.lease_times(lease.lease_secs());
+        self.0.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::packet::tests::request;
+    use super::*;
+
+    const US: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+    const YOURS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 200);
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+
+    struct Lease;
+    impl Granted for Lease {
+        fn address(&self) -> Ipv4Addr {
+            YOURS
+        }
+        fn lease_secs(&self) -> u32 {
+            3600
+        }
+    }
+
+    fn to(change: impl Fn(&mut Vec<u8>), kind: MessageType, yiaddr: Ipv4Addr) -> Destination {
+        let mut octets = request(&[(53, &[1])]);
+        change(&mut octets);
+        Origin::of(&Packet::parse(&octets).unwrap()).destination(kind, yiaddr)
+    }
+
+    #[test]
+    fn replies_go_where_rfc_2131_says() {
+        use MessageType::{Ack, Nak, Offer};
+        let relay = Ipv4Addr::new(10, 0, 9, 1);
+        let relayed = |octets: &mut Vec<u8>| octets[24..28].copy_from_slice(&relay.octets());
+        let configured = |octets: &mut Vec<u8>| octets[12..16].copy_from_slice(&YOURS.octets());
+        let broadcast = |octets: &mut Vec<u8>| octets[10] = 0x80;
+        let plain = |_: &mut Vec<u8>| ();
+        assert_eq!(to(plain, Offer, YOURS), Destination::Hardware { mac: MAC, address: YOURS });
+        assert_eq!(to(broadcast, Offer, YOURS), Destination::Broadcast);
+        assert_eq!(to(configured, Ack, YOURS), Destination::Unicast(SocketAddrV4::new(YOURS, 68)));
+        for kind in [Offer, Ack, Nak] {
+            assert_eq!(to(relayed, kind, YOURS), Destination::Relay(SocketAddrV4::new(relay, 67)));
+        }
+    }
+
+    #[test]
+    fn nak_without_relay_is_broadcast() {
+        let configured = |octets: &mut Vec<u8>| octets[12..16].copy_from_slice(&YOURS.octets());
+        assert_eq!(to(configured, MessageType::Nak, Ipv4Addr::UNSPECIFIED), Destination::Broadcast);
+    }
+
+    #[test]
+    fn relayed_nak_sets_the_broadcast_bit() {
+        let mut octets = request(&[(53, &[3])]);
+        octets[24..28].copy_from_slice(&[10, 0, 9, 1]);
+        let reply = Draft::nak(&Packet::parse(&octets).unwrap(), US, "gone").finish();
+        assert!(Packet::parse(&reply.octets).unwrap().wants_broadcast());
+    }
+
+    #[test]
+    fn an_ack_carries_its_lease_and_echoes_what_must_be_echoed() {
+        let octets = request(&[(53, &[3]), (61, &[1, 2, 3]), (82, &[1, 2, 7, 7]), (12, b"x")]);
+        let mut draft = AckDraft::new(&Packet::parse(&octets).unwrap(), US);
+        draft.option(code::SUBNET_MASK, &[255, 255, 255, 0]).boot_file(US, "pxelinux.0");
+        let reply = draft.finish(&Lease);
+        let packet = Packet::parse(&reply.octets).unwrap();
+        let codes: Vec<u8> = packet.options().map(|(code, _)| code).collect();
+        assert_eq!(codes, [53, 54, 51, 58, 59, 1, 66, 67, 61, 82]);
+        assert_eq!((packet.yiaddr(), packet.siaddr(), packet.xid()), (YOURS, US, 0x1234_5678));
+        assert_eq!((packet.u32(51), packet.u32(58), packet.u32(59)), (Some(3600), Some(1800), Some(3150)));
+        assert_eq!(packet.option(82).unwrap().as_ref(), [1, 2, 7, 7]);
+        assert_eq!(&reply.octets[108..119], b"pxelinux.0\0");
+        assert_eq!(reply.to, Destination::Hardware { mac: MAC, address: YOURS });
+    }
+
+    #[test]
+    fn short_replies_are_padded_behind_end() {
+        let octets = request(&[(53, &[3])]);
+        let reply = Draft::nak(&Packet::parse(&octets).unwrap(), US, "gone").finish();
+        assert_eq!(reply.octets.len(), 300);
+        let end = reply.octets.iter().rposition(|octet| *octet != 0).unwrap();
+        assert_eq!(reply.octets[end], code::END);
+    }
+
+    #[test]
+    fn a_long_boot_file_name_goes_into_option_67_alone() {
+        let url = format!("http://10.0.1.1/{}", "x".repeat(300));
+        let octets = request(&[(53, &[1])]);
+        let mut draft = Draft::offer(&Packet::parse(&octets).unwrap(), US, YOURS, 60);
+        draft.boot_file(US, &url);
+        let reply = draft.finish();
+        assert_eq!(reply.octets[108], 0);
+        assert_eq!(Packet::parse(&reply.octets).unwrap().text(67).unwrap(), url);
+    }
+}
