@@ -1,1 +1,22 @@
-//! 
+//! Who holds which address, surviving a power cut.
+//!
+//! A [`LeaseStore`] keeps one [`Record`] per address and gives a [`Lease`], which alone can be acknowledged, only for what its
+//! `commit` has made durable. [`Holds`] keeps addresses that are offered and not yet asked for; [`Pool`] says which address to
+//! try next for a client. Nothing here reads a clock: wall time comes in as [`UnixSecs`], running time as `Instant`.
+
+mod allocate;
+mod error;
+mod holds;
+mod memory;
+mod record;
+mod runs;
+mod store;
+mod table;
+
+pub use allocate::{Ask, Candidate, Clock, Pool, Strategy, Why};
+pub use error::StoreError;
+pub use holds::{Held, Holds};
+pub use memory::MemoryStore;
+pub use record::{Binding, ClientId, ClientIdTooLong, ClientKey, Expiry, Grant, Lease, Record, State, UnixSecs};
+pub use store::{LeaseStore, Occupant, Taken};
+pub use table::Table;
