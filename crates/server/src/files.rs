@@ -9,6 +9,8 @@ mod error;
 mod list;
 mod name;
 mod role;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::net::Ipv4Addr;
