@@ -1,5 +1,12 @@
 //! Who is this machine, and what shall it boot? Pure: facts and policy in, a decision and its reasons out.
 
+pub mod decide;
+pub mod facts;
+pub mod history;
+pub mod ipxe;
 pub mod policy;
 
+pub use decide::{Answer, Decision, decide, target};
+pub use facts::{Facts, Ipxe, feature};
+pub use history::History;
 pub use policy::{Chain, MachinePolicy, Policy, ReplaceRomIpxe, Target};
