@@ -1,0 +1,328 @@
+//! One file on its way to one client, as a state machine: packets and time go in, packets and an outcome come out.
+//!
+//! The caller drains [`Transfer::poll_transmit`] after every call that takes `now`, looks at [`Transfer::outcome`], then
+//! waits for a packet of this client or for [`Transfer::poll_timeout`], whichever comes first.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::options::{Agreed, Limits};
+use crate::packet::{ErrorCode, Packet, Request, data_header};
+use crate::rtt::Rtt;
+
+/// A transfer from its request to its outcome.
+#[derive(Debug)]
+pub struct Transfer {
+    agreed: Agreed,
+    size: u64,
+    /// DATA packets in all. The last is shorter than the others, and empty when `size` is a multiple of `blksize`.
+    blocks: u64,
+    /// The client acknowledged the OACK, or there was none to send.
+    open: bool,
+    /// Blocks acknowledged, counted from 1 and never wrapped.
+    acked: u64,
+    /// The highest block that was ever sent.
+    sent: u64,
+    /// `sent` when the packets now in flight left: an ACK beyond it answers something that was sent only once.
+    sent_before: u64,
+    /// Whether the packets now in flight were sent before, because the timer ran out.
+    resent: bool,
+    /// Whether something is to be sent now.
+    due: bool,
+    rtt: Rtt,
+    sent_at: Instant,
+    resend_at: Instant,
+    moved_at: Instant,
+    patience: Duration,
+    retransmits: u32,
+    outcome: Option<Outcome>,
+}
+
+/// What the caller should send to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// One whole datagram.
+    Packet(Vec<u8>),
+    /// DATA packets, whose file data the caller reads.
+    Data(Run),
+}
+
+/// Consecutive DATA packets: a window, or what is left of it. All but the last are equally long, which is what UDP
+/// segmentation offload asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Number of the first block, as on the wire.
+    pub first_block: u16,
+    pub blocks: u32,
+    /// File data in every packet but perhaps the last.
+    pub block_octets: u16,
+    /// Where the run's file data begins, counted in octets on the wire. Never before what the client has acknowledged,
+    /// so it never goes back from one run to the next.
+    pub offset: u64,
+    /// The run's file data in all.
+    pub octets: usize,
+}
+
+/// How a transfer ended. Prints as a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The client acknowledged the last block.
+    Done { octets: u64, retransmits: u32, blksize: u16, windowsize: u16 },
+    /// The client wanted the size only and hung up when it had it, as ROMs do before the real transfer.
+    SizeProbe { octets: u64 },
+    /// The client sent an ERROR.
+    Aborted { code: ErrorCode, message: String, progress: Progress },
+    /// The client's host says that nobody listens on the client's port (any more).
+    Unreachable { progress: Progress },
+    /// The client no longer answered.
+    TimedOut { silence: Duration, progress: Progress },
+}
+
+/// How far a transfer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The client answered at least once.
+    pub answered: bool,
+    pub acked_blocks: u64,
+    pub blocks: u64,
+    /// File data acknowledged.
+    pub octets: u64,
+    /// Every block was sent, and all but the last window acknowledged.
+    pub last_window_sent: bool,
+}
+
+impl Transfer {
+    /// Begins the transfer of a file of `size` octets (on the wire: netascii counts its extra octets).
+    pub fn new(now: Instant, request: &Request, size: u64, limits: &Limits) -> Transfer {
+        let agreed = Agreed::on(request, size, limits);
+        let rtt = Rtt::new(agreed.timeout);
+        Transfer {
+            size,
+            blocks: size / u64::from(agreed.blksize) + 1,
+            open: agreed.oack.is_empty(),
+            acked: 0,
+            sent: 0,
+            sent_before: 0,
+            resent: false,
+            due: true,
+            sent_at: now,
+            resend_at: now + rtt.timeout(),
+            moved_at: now,
+            patience: limits.patience.max(agreed.timeout.unwrap_or_default() * 3),
+            retransmits: 0,
+            outcome: None,
+            rtt,
+            agreed,
+        }
+    }
+
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
+    /// How it ended; `None` while it goes on.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// Takes a packet that the client sent to this transfer's port.
+    pub fn handle(&mut self, now: Instant, packet: &Packet<'_>) {
+        if self.outcome.is_some() {
+            return;
+        }
+        match packet {
+            Packet::Ack { block } => self.handle_ack(now, *block),
+            Packet::Error { code, message } => self.outcome = Some(self.hung_up(*code, message)),
+            // Nothing else belongs here, and ending the transfer over it would help nobody.
+            Packet::Rrq(_) | Packet::Wrq(_) | Packet::Data { .. } | Packet::Oack(_) => {}
+        }
+    }
+
+    /// The client's host answered that the client's port is closed (ICMP port unreachable).
+    pub fn handle_unreachable(&mut self) {
+        let progress = self.progress();
+        self.outcome.get_or_insert(Outcome::Unreachable { progress });
+    }
+
+    /// Looks at the clock. Does nothing before [`Transfer::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if now >= self.moved_at + self.patience {
+            let (silence, progress) = (now - self.moved_at, self.progress());
+            self.outcome = Some(Outcome::TimedOut { silence, progress });
+        } else if now >= self.resend_at {
+            self.rtt.back_off();
+            self.resent = true;
+            self.send(now);
+        }
+    }
+
+    /// What to send next; `None`: nothing until something happens.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if self.outcome.is_some() || !std::mem::take(&mut self.due) {
+            return None;
+        }
+        if !self.open {
+            self.retransmits += u32::from(self.resent);
+            return Some(Transmit::Packet(Packet::Oack(self.agreed.oack.clone()).emit()));
+        }
+        Some(Transmit::Data(self.next_run()))
+    }
+
+    /// When to call [`Transfer::handle_timeout`]; `None` once it has ended.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.outcome.is_none().then(|| self.resend_at.min(self.moved_at + self.patience))
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            answered: self.acked > 0 || (self.open && !self.agreed.oack.is_empty()),
+            acked_blocks: self.acked,
+            blocks: self.blocks,
+            octets: self.size.min(self.acked * u64::from(self.agreed.blksize)),
+            last_window_sent: self.sent == self.blocks,
+        }
+    }
+
+    fn handle_ack(&mut self, now: Instant, block: u16) {
+        if !self.open {
+            if block == 0 {
+                self.open = true;
+                self.moved(now, !self.resent);
+            }
+            return;
+        }
+        // How many blocks beyond the last acknowledged one, whatever the wrap of the wire's 16 bits.
+        let ahead = u64::from(block.wrapping_sub(self.acked as u16));
+        // RFC 1123 section 4.2.3.1: to answer a repeated ACK would double every packet from here to the end of the
+        // file. Data is sent again by the timer alone, or after an ACK that moves the window (RFC 7440 section 4).
+        if ahead == 0 || ahead > self.sent - self.acked {
+            return;
+        }
+        self.acked += ahead;
+        if self.acked == self.blocks {
+            self.outcome = Some(Outcome::Done {
+                octets: self.size,
+                retransmits: self.retransmits,
+                blksize: self.agreed.blksize,
+                windowsize: self.agreed.windowsize,
+            });
+        } else {
+            self.moved(now, !self.resent && self.acked > self.sent_before);
+        }
+    }
+
+    /// The client moved on. `clean`: its answer is to a packet that was sent only once, so that its round trip counts.
+    fn moved(&mut self, now: Instant, clean: bool) {
+        if clean {
+            self.rtt.sample(now - self.sent_at);
+        }
+        self.moved_at = now;
+        self.resent = false;
+        self.send(now);
+    }
+
+    fn send(&mut self, now: Instant) {
+        self.due = true;
+        self.sent_at = now;
+        self.resend_at = now + self.rtt.timeout();
+    }
+
+    /// A full window from the first block that is not acknowledged.
+    fn next_run(&mut self) -> Run {
+        let blksize = u64::from(self.agreed.blksize);
+        let last = self.blocks.min(self.acked + u64::from(self.agreed.windowsize));
+        let offset = self.acked * blksize;
+        let run = Run {
+            first_block: (self.acked + 1) as u16,
+            blocks: (last - self.acked) as u32,
+            block_octets: self.agreed.blksize,
+            offset,
+            octets: (self.size.min(last * blksize) - offset) as usize,
+        };
+        self.retransmits += self.sent.min(last).saturating_sub(self.acked) as u32;
+        self.sent_before = self.sent;
+        self.sent = self.sent.max(last);
+        run
+    }
+
+    fn hung_up(&self, code: ErrorCode, message: &str) -> Outcome {
+        let asks_size_only = self.agreed.oack.len() == 1;
+        let polite = matches!(code, ErrorCode::NotDefined | ErrorCode::OptionsRefused);
+        if self.agreed.tsize && self.acked == 0 && (polite || asks_size_only) {
+            return Outcome::SizeProbe { octets: self.size };
+        }
+        Outcome::Aborted { code, message: message.to_owned(), progress: self.progress() }
+    }
+}
+
+impl Run {
+    /// Lays out the run's datagrams one after the other, `octets` being its file data: all but the last are
+    /// `block_octets` + 4 octets long.
+    ///
+    /// # Panics
+    /// If `octets` is not as long as the run says.
+    pub fn datagrams(&self, octets: &[u8], out: &mut Vec<u8>) {
+        assert_eq!(octets.len(), self.octets, "a run's file data must be whole");
+        let mut rest = octets;
+        for index in 0..self.blocks {
+            let (block, after) = rest.split_at(rest.len().min(self.block_octets.into()));
+            out.extend_from_slice(&data_header(self.first_block.wrapping_add(index as u16)));
+            out.extend_from_slice(block);
+            rest = after;
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Progress { answered: false, .. } => write!(f, "before its first answer"),
+            Progress { acked_blocks: 0, .. } => write!(f, "before the first block"),
+            Progress { acked_blocks, blocks, .. } => write!(f, "after block {acked_blocks} of {blocks}"),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Done { octets, retransmits: 0, .. } => write!(f, "{octets} octets sent"),
+            Outcome::Done { octets, retransmits, .. } => {
+                write!(f, "{octets} octets sent, {retransmits} packets of them again")
+            }
+            Outcome::SizeProbe { octets } => write!(f, "the client asked for the size ({octets} octets) and hung up"),
+            Outcome::Aborted { code, message, progress } => {
+                write!(f, "the client aborted {progress}: error {code}")?;
+                if message.is_empty() { Ok(()) } else { write!(f, ", `{}`", message.escape_debug()) }
+            }
+            Outcome::Unreachable { progress } => {
+                write!(f, "the client closed its port {progress}")?;
+                progress.hint_at_last_window(f)
+            }
+            Outcome::TimedOut { silence, progress } => {
+                write!(f, "no answer from the client for {} s", silence.as_secs())?;
+                match progress.answered {
+                    true => write!(f, " {progress}")?,
+                    false => write!(f, ": it has never answered, so a firewall may stand between")?,
+                }
+                progress.hint_at_last_window(f)
+            }
+        }
+    }
+}
+
+impl Progress {
+    fn hint_at_last_window(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.answered && self.last_window_sent {
+            write!(f, "; all was sent, and the client may well have it")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
