@@ -21,7 +21,7 @@ pub enum StoreError {
     NotALog { path: PathBuf },
 
     #[error(
-        "{} is damaged at octet {offset}, and later records are sound: not the trace of a power cut, so no guess is made\n  \
+        "{} is damaged at octet {offset}, in a way that no power cut does, so its leases cannot be trusted\n  \
          fix: restore the file from a backup, or move it away; lanboot then starts with no leases, and its conflict check finds \
          the addresses in use",
         .path.display()

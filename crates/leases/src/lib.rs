@@ -5,8 +5,12 @@
 //! try next for a client. Nothing here reads a clock: wall time comes in as [`UnixSecs`], running time as `Instant`.
 
 mod allocate;
+mod codec;
+mod disk;
+mod embedded;
 mod error;
 mod holds;
+mod log;
 mod memory;
 mod record;
 mod runs;
@@ -14,6 +18,8 @@ mod store;
 mod table;
 
 pub use allocate::{Ask, Candidate, Clock, Pool, Strategy, Why};
+pub use disk::{Disk, FileDisk};
+pub use embedded::{EmbeddedStore, Opened, read_only};
 pub use error::StoreError;
 pub use holds::{Held, Holds};
 pub use memory::MemoryStore;

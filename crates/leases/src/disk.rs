@@ -1,0 +1,159 @@
+//! The one door to the lease log's file, narrow enough that tests can stand in for a failing disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::StoreError;
+
+pub(crate) const LOG_NAME: &str = "leases.log";
+const STAGED_NAME: &str = "leases.log.new";
+const LOCK_NAME: &str = "leases.lock";
+
+/// One file that can be appended to, cut, and replaced as a whole.
+pub trait Disk: Send {
+    /// The file's name, for messages.
+    fn path(&self) -> &Path;
+
+    /// The whole file; empty when there is none yet. What is returned survives a power cut from then on: a former process may
+    /// have been killed between a write and its sync.
+    fn read_all(&mut self) -> io::Result<Vec<u8>>;
+
+    /// Writes at the end of the file, which the caller knows to be at `offset`.
+    fn append(&mut self, offset: u64, octets: &[u8]) -> io::Result<()>;
+
+    /// Returns when the file's content and size survive a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+
+    fn truncate(&mut self, octets: u64) -> io::Result<()>;
+
+    /// Writes a new file beside the old one, durably. An error leaves the old one in use and unharmed.
+    fn stage(&mut self, octets: &[u8]) -> io::Result<()>;
+
+    /// Puts the staged file in place of the old one, durably. After an error either may be found after a power cut.
+    fn swap(&mut self) -> io::Result<()>;
+}
+
+/// `leases.log` in a folder, locked against other processes for as long as this lives.
+#[derive(Debug)]
+pub struct FileDisk {
+    folder: PathBuf,
+    path: PathBuf,
+    file: File,
+    staged: Option<File>,
+    /// On a file of its own, because the log's is replaced.
+    _lock: Flock<File>,
+}
+
+impl FileDisk {
+    /// Makes `folder` when it is not there, and takes its lock.
+    pub fn open(folder: &Path) -> Result<FileDisk, StoreError> {
+        if !folder.exists() {
+            make_folder(folder).map_err(|error| io_error("make the folder", folder, error))?;
+        }
+        let lock = lock(folder)?;
+        let path = folder.join(LOG_NAME);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| io_error("open", &path, error))?;
+        Ok(FileDisk { folder: folder.to_owned(), path, file, staged: None, _lock: lock })
+    }
+
+    fn write_staged(&self, octets: &[u8]) -> io::Result<File> {
+        let path = self.folder.join(STAGED_NAME);
+        let written =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).and_then(|file| {
+                file.write_all_at(octets, 0)?;
+                file.sync_all()?;
+                Ok(file)
+            });
+        if written.is_err() {
+            // Best effort: on a full disk its octets are better used by the log itself.
+            let _ = fs::remove_file(path);
+        }
+        written
+    }
+}
+
+impl Disk for FileDisk {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read_all(&mut self) -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        self.file.read_to_end(&mut octets)?;
+        self.file.sync_all()?;
+        sync_folder(&self.folder)?;
+        Ok(octets)
+    }
+
+    fn append(&mut self, offset: u64, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(octets, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn truncate(&mut self, octets: u64) -> io::Result<()> {
+        self.file.set_len(octets)
+    }
+
+    fn stage(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.staged = Some(self.write_staged(octets)?);
+        Ok(())
+    }
+
+    fn swap(&mut self) -> io::Result<()> {
+        let staged = self.staged.take().ok_or(io::ErrorKind::NotFound)?;
+        fs::rename(self.folder.join(STAGED_NAME), &self.path)?;
+        self.file = staged;
+        sync_folder(&self.folder)
+    }
+}
+
+pub(crate) fn io_error(doing: &'static str, path: &Path, error: io::Error) -> StoreError {
+    StoreError::Io { doing, path: path.to_owned(), error }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    match folder.parent() {
+        Some(parent) if parent != Path::new("") => sync_folder(parent),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in `folder` survive a power cut.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn lock(folder: &Path) -> Result<Flock<File>, StoreError> {
+    let path = folder.join(LOCK_NAME);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|error| io_error("open", &path, error))?;
+    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
+        Errno::EWOULDBLOCK => StoreError::Locked { path: folder.to_owned(), holder: holder(file) },
+        errno => io_error("lock", &path, errno.into()),
+    })?;
+    let note = |lock: &mut File| {
+        lock.set_len(0)?;
+        write!(lock, "{}", std::process::id())
+    };
+    note(&mut lock).map_err(|error| io_error("write", &path, error))?;
+    Ok(lock)
+}
+
+/// The process that holds the lock, from what it noted in the lock file.
+fn holder(mut lock: File) -> Option<String> {
+    let mut text = String::new();
+    lock.read_to_string(&mut text).ok()?;
+    let pid: u32 = text.trim().parse().ok()?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    Some(name.map_or_else(|| format!("pid {pid}"), |name| format!("{} (pid {pid})", name.trim())))
+}
