@@ -38,6 +38,11 @@ impl Rtt {
         self.doublings = 0;
     }
 
+    /// An answer came before the timer ran out, though it cannot be told to which copy of a packet.
+    pub fn end_back_off(&mut self) {
+        self.doublings = 0;
+    }
+
     /// The timer ran out.
     pub fn back_off(&mut self) {
         self.doublings += 1;

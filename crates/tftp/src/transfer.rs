@@ -25,6 +25,10 @@ pub struct Transfer {
     sent: u64,
     /// `sent` when the packets now in flight left: an ACK beyond it answers something that was sent only once.
     sent_before: u64,
+    /// The next run begins after this block.
+    resume: u64,
+    /// `sent` when the window last went back: what lies below has just been sent again.
+    recovered: u64,
     /// Whether the packets now in flight were sent before, because the timer ran out.
     resent: bool,
     /// Whether something is to be sent now.
@@ -56,9 +60,10 @@ pub struct Run {
     pub blocks: u32,
     /// File data in every packet but perhaps the last.
     pub block_octets: u16,
-    /// Where the run's file data begins, counted in octets on the wire. Never before what the client has acknowledged,
-    /// so it never goes back from one run to the next.
+    /// Where the run's file data begins, counted in octets on the wire.
     pub offset: u64,
+    /// The client has everything before this octet: it is never asked for again.
+    pub settled: u64,
     /// The run's file data in all.
     pub octets: usize,
 }
@@ -103,6 +108,8 @@ impl Transfer {
             acked: 0,
             sent: 0,
             sent_before: 0,
+            resume: 0,
+            recovered: 0,
             resent: false,
             due: true,
             sent_at: now,
@@ -155,6 +162,7 @@ impl Transfer {
         } else if now >= self.resend_at {
             self.rtt.back_off();
             self.resent = true;
+            self.go_back();
             self.send(now);
         }
     }
@@ -168,7 +176,7 @@ impl Transfer {
             self.retransmits += u32::from(self.resent);
             return Some(Transmit::Packet(Packet::Oack(self.agreed.oack.clone()).emit()));
         }
-        Some(Transmit::Data(self.next_run()))
+        self.next_run().map(Transmit::Data)
     }
 
     /// When to call [`Transfer::handle_timeout`]; `None` once it has ended.
@@ -191,7 +199,7 @@ impl Transfer {
         if !self.open {
             if block == 0 {
                 self.open = true;
-                self.moved(now, !self.resent);
+                self.moved(now, true);
             }
             return;
         }
@@ -211,14 +219,37 @@ impl Transfer {
                 windowsize: self.agreed.windowsize,
             });
         } else {
-            self.moved(now, !self.resent && self.acked > self.sent_before);
+            self.choose_resumption();
+            self.moved(now, self.acked > self.sent_before);
         }
     }
 
-    /// The client moved on. `clean`: its answer is to a packet that was sent only once, so that its round trip counts.
-    fn moved(&mut self, now: Instant, clean: bool) {
-        if clean {
-            self.rtt.sample(now - self.sent_at);
+    /// An ACK inside the window tells of a gap: go on after it (RFC 7440 section 4). But many clients answer every packet
+    /// that they did not expect; if each of these ACKs brought a window, every window would soon go out many times over,
+    /// to the end of the file. So what was just sent again gets its chance (or the timer), and the window only slides.
+    fn choose_resumption(&mut self) {
+        let gap = self.acked < self.sent;
+        if gap && self.acked < self.recovered {
+            self.resume = if self.due { self.resume.max(self.acked) } else { self.sent };
+        } else if gap {
+            self.go_back();
+        } else {
+            self.resume = self.acked;
+        }
+    }
+
+    fn go_back(&mut self) {
+        self.recovered = self.sent;
+        self.resume = self.acked;
+    }
+
+    /// The client moved on. `fresh`: its answer is to a packet that was not sent before the present flight.
+    fn moved(&mut self, now: Instant, fresh: bool) {
+        match (self.resent, fresh) {
+            // It may answer the first copy or the second (Karn): nothing is learnt, and the back-off stays.
+            (true, _) => {}
+            (false, true) => self.rtt.sample(now - self.sent_at),
+            (false, false) => self.rtt.end_back_off(),
         }
         self.moved_at = now;
         self.resent = false;
@@ -231,22 +262,26 @@ impl Transfer {
         self.resend_at = now + self.rtt.timeout();
     }
 
-    /// A full window from the first block that is not acknowledged.
-    fn next_run(&mut self) -> Run {
+    /// From where to resume to the end of the window; `None`: all of that is on its way already.
+    fn next_run(&mut self) -> Option<Run> {
         let blksize = u64::from(self.agreed.blksize);
+        let first = self.resume;
         let last = self.blocks.min(self.acked + u64::from(self.agreed.windowsize));
-        let offset = self.acked * blksize;
-        let run = Run {
-            first_block: (self.acked + 1) as u16,
-            blocks: (last - self.acked) as u32,
-            block_octets: self.agreed.blksize,
-            offset,
-            octets: (self.size.min(last * blksize) - offset) as usize,
-        };
-        self.retransmits += self.sent.min(last).saturating_sub(self.acked) as u32;
+        if first >= last {
+            return None;
+        }
+        self.retransmits += self.sent.min(last).saturating_sub(first) as u32;
         self.sent_before = self.sent;
         self.sent = self.sent.max(last);
-        run
+        self.resume = self.sent;
+        Some(Run {
+            first_block: (first + 1) as u16,
+            blocks: (last - first) as u32,
+            block_octets: self.agreed.blksize,
+            offset: first * blksize,
+            settled: self.acked * blksize,
+            octets: (self.size.min(last * blksize) - first * blksize) as usize,
+        })
     }
 
     fn hung_up(&self, code: ErrorCode, message: &str) -> Outcome {

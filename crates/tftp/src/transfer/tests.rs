@@ -133,6 +133,37 @@ fn an_ack_inside_the_window_resumes_after_it() {
 }
 
 #[test]
+fn a_client_that_answers_every_packet_gets_no_window_for_each_answer() {
+    let now = Instant::now();
+    let mut transfer = begin(now, 512 * 100, &[("windowsize", "4")]);
+    transfer.poll_transmit();
+    ack(&mut transfer, now, 0);
+    run(&mut transfer);
+    ack(&mut transfer, now, 1);
+    assert_eq!(run(&mut transfer), Some((2, 4, 512, 2048)), "back to block 2");
+    ack(&mut transfer, now, 2);
+    assert_eq!(run(&mut transfer), Some((6, 1, 5 * 512, 512)), "blocks 3 to 5 are on their way again");
+    ack(&mut transfer, now, 6);
+    assert_eq!(run(&mut transfer), Some((7, 4, 6 * 512, 2048)));
+    ack(&mut transfer, now, 8);
+    assert_eq!(run(&mut transfer), Some((9, 4, 8 * 512, 2048)), "a new gap, another resumption");
+}
+
+#[test]
+fn after_sliding_the_timer_still_goes_back_to_the_gap() {
+    let now = Instant::now();
+    let mut transfer = begin(now, 512 * 100, &[("windowsize", "4")]);
+    transfer.poll_transmit();
+    for block in 0..3 {
+        ack(&mut transfer, now, block);
+        run(&mut transfer);
+    }
+    transfer.handle_timeout(transfer.poll_timeout().expect("a timer"));
+    let Some(Transmit::Data(run)) = transfer.poll_transmit() else { panic!("a run was expected") };
+    assert_eq!((run.first_block, run.blocks, run.offset, run.settled), (3, 4, 1024, 1024));
+}
+
+#[test]
 fn the_block_number_goes_on_at_zero() {
     let now = Instant::now();
     let mut transfer = begin(now, 8 * 65_540, &[("blksize", "8"), ("windowsize", "10")]);
@@ -156,7 +187,7 @@ fn the_block_number_goes_on_at_zero() {
 
 #[test]
 fn datagrams_are_laid_out_to_the_octet() {
-    let run = Run { first_block: 258, blocks: 3, block_octets: 2, offset: 0, octets: 4 };
+    let run = Run { first_block: 258, blocks: 3, block_octets: 2, offset: 0, settled: 0, octets: 4 };
     let mut wire = Vec::new();
     run.datagrams(b"abcd", &mut wire);
     assert_eq!(wire, b"\0\x03\x01\x02ab\0\x03\x01\x03cd\0\x03\x01\x04");
