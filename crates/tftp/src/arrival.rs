@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn packets_of_no_open_transfer_get_unknown_transfer_id() {
-        for datagram in [b"\0\x03\0\x01abc".as_slice(), b"\0\x04\0\x01", b"\0\x06tsize\00\0"] {
+        for datagram in [b"\0\x03\0\x01abc".as_slice(), b"\0\x04\0\x01", b"\0\x06tsize\x000\0"] {
             assert_eq!(refused_with(datagram), Some(ErrorCode::UnknownTransferId));
         }
     }

@@ -290,7 +290,7 @@ mod tests {
     fn golden_packets_read_and_write_to_the_octet() {
         let rom = request("undionly.kpxe", Mode::Octet, &[("tsize", "0"), ("blksize", "1456")]);
         let golden: [(&[u8], Packet); 7] = [
-            (b"\0\x01undionly.kpxe\0octet\0tsize\00\0blksize\01456\0", Packet::Rrq(rom)),
+            (b"\0\x01undionly.kpxe\0octet\0tsize\x000\0blksize\x001456\0", Packet::Rrq(rom)),
             (b"\0\x01a\0netascii\0", Packet::Rrq(request("a", Mode::Netascii, &[]))),
             (b"\0\x02up.log\0octet\0", Packet::Wrq(request("up.log", Mode::Octet, &[]))),
             (b"\0\x03\xff\xfe\x00\x01", Packet::Data { block: 0xfffe, octets: &[0, 1] }),
@@ -299,7 +299,7 @@ mod tests {
                 b"\0\x05\0\x01no such file\0",
                 Packet::Error { code: ErrorCode::FileNotFound, message: "no such file".into() },
             ),
-            (b"\0\x06blksize\01456\0", Packet::Oack(vec![("blksize".into(), "1456".into())])),
+            (b"\0\x06blksize\x001456\0", Packet::Oack(vec![("blksize".into(), "1456".into())])),
         ];
         for (octets, packet) in golden {
             assert_eq!(Packet::parse(octets).as_ref(), Ok(&packet));
@@ -324,9 +324,9 @@ mod tests {
     fn garbage_after_the_last_nul_is_ignored() {
         let plain = Ok(Packet::Rrq(request("a", Mode::Octet, &[("tsize", "0")])));
         let padded: [&[u8]; 3] = [
-            b"\0\x01a\0octet\0tsize\00\0\xff\xff",
-            b"\0\x01a\0octet\0tsize\00\0blksize\0145",
-            b"\0\x01a\0octet\0tsize\00\0\0\0\0\0",
+            b"\0\x01a\0octet\0tsize\x000\0\xff\xff",
+            b"\0\x01a\0octet\0tsize\x000\0blksize\x00145",
+            b"\0\x01a\0octet\0tsize\x000\0\0\0\0\0",
         ];
         for octets in padded {
             assert_eq!(Packet::parse(octets), plain);

@@ -36,13 +36,15 @@ enum End {
     Client,
 }
 
+/// One packet on its way: arrival, a number that keeps equal arrivals in order, where to, octets.
+type Flight = (Instant, u64, End, Vec<u8>);
+
 /// Packets on their way, and the dice.
 struct Network {
     weather: Weather,
     dice: u64,
     number: u64,
-    /// Arrival, a number that keeps equal arrivals in order, where to, octets.
-    flying: BinaryHeap<Reverse<(Instant, u64, End, Vec<u8>)>>,
+    flying: BinaryHeap<Reverse<Flight>>,
     data_packets: u64,
 }
 

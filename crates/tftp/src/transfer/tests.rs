@@ -72,7 +72,7 @@ fn an_empty_file_is_one_empty_block() {
 fn data_follows_the_acknowledged_oack() {
     let now = Instant::now();
     let mut transfer = begin(now, 5000, &[("tsize", "0"), ("blksize", "1024")]);
-    let oack = b"\0\x06tsize\05000\0blksize\01024\0".to_vec();
+    let oack = b"\0\x06tsize\x005000\0blksize\x001024\0".to_vec();
     assert_eq!(transfer.poll_transmit(), Some(Transmit::Packet(oack.clone())));
     ack(&mut transfer, now, 1);
     assert!(is_quiet(&mut transfer), "only ACK 0 answers an OACK");
