@@ -1,0 +1,254 @@
+//! One event as one line of text for people.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::words::{clean, counted, in_time, octets, seconds};
+use crate::{Event, Protocol, Role, Stage, Step};
+
+/// A line of a boot's story.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    /// When it began.
+    pub at: Timestamp,
+    /// When the last event joined into this line happened.
+    pub until: Timestamp,
+    /// What it is about, in a word or two: `firmware`, `tftp`, `os up`.
+    pub topic: &'static str,
+    pub text: String,
+    pub tone: Tone,
+    /// The likely cause, or what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// How often this happened in a row.
+    pub count: u32,
+}
+
+/// How loudly a line is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tone {
+    /// Belongs to every boot, of no interest while all goes well.
+    Quiet,
+    Plain,
+    Good,
+    Warn,
+    Bad,
+}
+
+impl Line {
+    pub(crate) fn new(at: Timestamp, topic: &'static str, text: String) -> Line {
+        Line { at, until: at, topic, text, tone: Tone::Plain, hint: None, count: 1 }
+    }
+
+    pub(crate) fn tone(self, tone: Tone) -> Line {
+        Line { tone, ..self }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Line {
+        Line { hint: Some(hint.into()), ..self }
+    }
+
+    /// The line of an event that stands for itself. `None` for what is only part of an exchange: offers, size probes.
+    pub(crate) fn of(event: &Event) -> Option<Line> {
+        let line = |topic, text| Line::new(event.at, topic, text);
+        Some(match &event.step {
+            Step::DhcpDiscover { stage: Stage::Os, .. } | Step::DhcpOffer { .. } | Step::SizeProbe { .. } => {
+                return None;
+            }
+            Step::DhcpAck { renewal: true, stage: Stage::Os, .. } => return None,
+            Step::DhcpDiscover { stage, .. } => {
+                line(stage_topic(*stage), format!("{} asks for an address", asker(&event.step, true)))
+            }
+            Step::DhcpAck { stage: Stage::Os, address, lease_secs, .. } => {
+                line("address", format!("{address} for {}", lease(*lease_secs)))
+            }
+            Step::DhcpAck { stage, address, boot_file, .. } => {
+                let topic = if *stage == Stage::Ipxe { "ipxe" } else { "address" };
+                line(topic, granted(address, boot_file.as_deref()))
+            }
+            Step::DhcpInform { address } => line("address", format!("{address} asked for options")).tone(Tone::Quiet),
+            Step::DhcpNak { address, because } => {
+                line("address", format!("{address} refused: {}", clean(because))).tone(Tone::Warn)
+            }
+            Step::DhcpDecline { address } => line("address", format!("{address} declined: somebody else uses it"))
+                .tone(Tone::Warn)
+                .hint("it is set aside for a while; find who has it, or give that one a reservation"),
+            Step::DhcpRelease { address } => line("address", format!("{address} given back")).tone(Tone::Quiet),
+            Step::DhcpIgnored { because } => line("ignored", clean(because)).tone(Tone::Quiet),
+            Step::AddressInUse { address, by } => {
+                let by = by.map(|mac| format!(" by {mac}")).unwrap_or_default();
+                line("address", format!("{address} is already used{by}; set aside, trying another")).tone(Tone::Warn)
+            }
+            Step::LoopBroken { loader, times } => line(
+                "loop",
+                format!("given {} {times} times and never got past it; no more for a while", clean(loader)),
+            )
+            .tone(Tone::Bad)
+            .hint("the loader starts and gives up: look at its screen; it may be made for another architecture"),
+            Step::FileSent { protocol, role, .. } => {
+                let tone = if *role == Role::Other { Tone::Quiet } else { Tone::Plain };
+                line(protocol_topic(*protocol), sent(&event.step)).tone(tone)
+            }
+            Step::FileFailed { protocol, file, octets: size, because } => {
+                let text = format!("{} broke off after {}: {}", clean(file), octets(*size), clean(because));
+                line(protocol_topic(*protocol), text).tone(Tone::Bad)
+            }
+            Step::FileNotFound { protocol, file, .. } if is_probe(file) => {
+                let text = match file.rsplit_once('/') {
+                    Some((folder, _)) => format!("tries names in {}/ that are not there, as loaders do", clean(folder)),
+                    None => format!("tries {}, which is not there, as loaders do", clean(file)),
+                };
+                line(protocol_topic(*protocol), text).tone(Tone::Quiet)
+            }
+            Step::FileNotFound { protocol, file, because } => {
+                line(protocol_topic(*protocol), format!("no {}: {}", clean(file), clean(because))).tone(Tone::Bad)
+            }
+            Step::IpxeFailed { what, error } => {
+                let line = line("ipxe", format!("{} failed: {}", clean(what), clean(error))).tone(Tone::Bad);
+                Line { hint: error_page(error), ..line }
+            }
+            Step::OsUp { how, detail } => {
+                let detail = detail.as_deref().map(|detail| format!(": {}", clean(detail))).unwrap_or_default();
+                let how = if how == "dhcp" { "asked for an address" } else { how };
+                line("os up", format!("{}{detail}", clean(how))).tone(Tone::Good)
+            }
+            Step::Report { what, text } => line("report", format!("{}: {}", clean(what), clean(text))),
+            Step::Host { action } => line("host", clean(action)),
+            Step::Listening { service, at } => line("listens", format!("{} on {at}", clean(service))),
+            Step::Warning { text, fix } => {
+                let line = line("warning", clean(text)).tone(Tone::Warn);
+                Line { hint: fix.as_deref().map(clean), ..line }
+            }
+            Step::VmStarted { name, firmware, .. } => {
+                line("vm", format!("{} starts ({})", clean(name), clean(firmware)))
+            }
+            Step::Console { line: text } => line("console", clean(text)).tone(Tone::Quiet),
+            Step::Typed { keys } => line("keys", clean(keys)).tone(Tone::Quiet),
+            Step::VmStopped { name, because } => line("vm", format!("{} stopped: {}", clean(name), clean(because))),
+            Step::Verdict { name, passed, because } => {
+                let (word, tone) = if *passed { ("passed", Tone::Good) } else { ("failed", Tone::Bad) };
+                line("verdict", format!("{} {word}: {}", clean(name), clean(because))).tone(tone)
+            }
+        })
+    }
+}
+
+fn stage_topic(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Pxe | Stage::HttpBoot => "firmware",
+        Stage::Ipxe => "ipxe",
+        Stage::Os => "address",
+    }
+}
+
+pub(crate) fn protocol_topic(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tftp => "tftp",
+        Protocol::Http => "http",
+    }
+}
+
+/// Who sent a DISCOVER: `BIOS PXE (UNDI 2.1)`, `iPXE 1.21.1`. `rom`: an iPXE that nobody served before.
+pub(crate) fn asker(discover: &Step, rom: bool) -> String {
+    let Step::DhcpDiscover { stage, arch, vendor_class, firmware, .. } = discover else { return String::new() };
+    let arch = arch.as_deref().map(arch_words).unwrap_or_default();
+    let firmware = firmware.as_deref().map(clean);
+    let in_brackets = |text: Option<String>| text.map(|text| format!(" ({text})")).unwrap_or_default();
+    match stage {
+        Stage::Pxe => format!("{arch} PXE{}", in_brackets(firmware)).trim_start().to_owned(),
+        Stage::HttpBoot => format!("{arch} HTTP Boot{}", in_brackets(firmware)).trim_start().to_owned(),
+        Stage::Ipxe if rom => {
+            let arch = if arch.is_empty() { None } else { Some(arch) };
+            format!("{} in ROM{}", firmware.as_deref().unwrap_or("iPXE"), in_brackets(arch))
+        }
+        Stage::Ipxe => firmware.unwrap_or_else(|| "iPXE".to_owned()),
+        Stage::Os => format!("operating system{}", in_brackets(vendor_class.as_deref().map(clean))),
+    }
+}
+
+/// `uefi-x64` as `UEFI x64`; the protocol is told beside it.
+fn arch_words(arch: &str) -> String {
+    match arch {
+        "bios" | "x86 BIOS" => "BIOS".to_owned(),
+        "uefi-http" => "UEFI x64".to_owned(),
+        _ => {
+            let arch = arch.strip_suffix("-http").or_else(|| arch.strip_suffix(" HTTP")).unwrap_or(arch);
+            arch.strip_prefix("uefi-").map_or_else(|| clean(arch), |rest| format!("UEFI {}", clean(rest)))
+        }
+    }
+}
+
+/// `10.0.1.200, boot file undionly.kpxe`.
+pub(crate) fn granted(address: &std::net::Ipv4Addr, boot_file: Option<&str>) -> String {
+    match boot_file {
+        Some(file) => format!("{address}, boot file {}", clean(file)),
+        None => format!("{address}, no boot file"),
+    }
+}
+
+fn lease(secs: u32) -> String {
+    if secs == u32::MAX { "ever".to_owned() } else { seconds(u64::from(secs) * 1000) }
+}
+
+/// `kernel vmlinuz  8.2 MB in 0.4 s (20 MB/s), 3 blocks sent again`.
+fn sent(step: &Step) -> String {
+    let Step::FileSent { file, role, octets: size, millis, retransmits, .. } = step else { return String::new() };
+    let role = match role {
+        Role::Script => "script ",
+        Role::Kernel => "kernel ",
+        Role::Initrd => "initrd ",
+        Role::Loader | Role::Other => "",
+    };
+    let again =
+        if *retransmits == 0 { String::new() } else { format!(", {} sent again", counted(*retransmits, "block")) };
+    format!("{role}{}  {}{}{again}", clean(file), octets(*size), in_time(*size, *millis))
+}
+
+/// Names that loaders try one after the other until one is there: missing ones are normal.
+pub(crate) fn is_probe(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    file.contains("pxelinux.cfg/")
+        || name.starts_with("grub.cfg")
+        || matches!(name, "autoexec.ipxe" | "revocations.efi" | "shim_certificate.efi" | "ldlinux.e32" | "ldlinux.e64")
+}
+
+/// Where iPXE explains an error code such as `0x4c0b6035`.
+fn error_page(error: &str) -> Option<String> {
+    let hex = |word: &&str| word.len() == 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut words = error.split(|c: char| !c.is_ascii_alphanumeric()).map(|word| word.trim_start_matches("0x"));
+    words.find(hex).map(|code| format!("explained at https://ipxe.org/{code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discover(stage: Stage, arch: &str, firmware: Option<&str>) -> Step {
+        let firmware = firmware.map(str::to_owned);
+        Step::DhcpDiscover { stage, arch: Some(arch.to_owned()), vendor_class: None, firmware, relay: None }
+    }
+
+    #[test]
+    fn askers_are_named_alike_from_short_and_long_architecture_names() {
+        for (step, rom, text) in [
+            (discover(Stage::Pxe, "bios", Some("UNDI 2.1")), false, "BIOS PXE (UNDI 2.1)"),
+            (discover(Stage::Pxe, "x86 BIOS", None), false, "BIOS PXE"),
+            (discover(Stage::Pxe, "uefi-x64", None), false, "UEFI x64 PXE"),
+            (discover(Stage::HttpBoot, "uefi-http", None), false, "UEFI x64 HTTP Boot"),
+            (discover(Stage::HttpBoot, "UEFI arm64 HTTP", None), false, "UEFI arm64 HTTP Boot"),
+            (discover(Stage::Ipxe, "bios", Some("iPXE 1.0.0")), true, "iPXE 1.0.0 in ROM (BIOS)"),
+            (discover(Stage::Ipxe, "bios", Some("iPXE 1.0.0")), false, "iPXE 1.0.0"),
+        ] {
+            assert_eq!(asker(&step, rom), text);
+        }
+    }
+
+    #[test]
+    fn ipxe_error_leads_to_its_page() {
+        let page = |code| Some(format!("explained at https://ipxe.org/{code}"));
+        assert_eq!(error_page("Connection timed out (http://ipxe.org/4c0a6035)"), page("4c0a6035"));
+        assert_eq!(error_page("0x2d0c613b"), page("2d0c613b"));
+        assert_eq!(error_page("no luck"), None);
+    }
+}

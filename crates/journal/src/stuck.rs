@@ -1,0 +1,256 @@
+//! Where a boot that says nothing more has stopped, and why that usually is.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::timeline::millis_between;
+use crate::words::{clean, seconds};
+use crate::{Boot, Protocol, Role, Stage, Step};
+
+/// A boot that has been silent for longer than it should be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stuck {
+    /// What was heard last and what did not follow.
+    pub what: String,
+    /// Likely causes, the likeliest first, each with its remedy.
+    pub causes: Vec<&'static str>,
+}
+
+/// What must come next for the boot to go on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Waiting {
+    /// All is well, or nobody can tell.
+    #[default]
+    Nothing,
+    FirstPacket,
+    OurOffer {
+        because: Option<String>,
+    },
+    Request {
+        address: Ipv4Addr,
+    },
+    BootFile {
+        address: Ipv4Addr,
+        file: String,
+        stage: Stage,
+    },
+    /// It has an address and nothing to boot.
+    Policy {
+        address: Ipv4Addr,
+        stage: Stage,
+    },
+    /// It knows the size and must fetch the file.
+    Transfer {
+        file: String,
+    },
+    /// It must try again.
+    Retry {
+        file: String,
+        because: String,
+    },
+    Found {
+        file: String,
+    },
+    Ipxe {
+        loader: String,
+    },
+    LoaderFiles {
+        loader: String,
+    },
+    Kernel {
+        script: String,
+    },
+    Os {
+        sent: &'static str,
+    },
+}
+
+/// Seconds to wait, and what usually is wrong then.
+struct Row(u64, &'static [&'static str]);
+
+#[rustfmt::skip]
+const POWER_ON: Row = Row(30, &[
+    "network boot is off, or not first in the firmware's boot order",
+    "the cable or bridge port is down, or the switch port still learns (spanning tree: switch on portfast)",
+]);
+#[rustfmt::skip]
+const NO_OFFER: Row = Row(6, &[
+    "the reason for no answer stands above; `lanboot explain` tells which rule decides",
+]);
+#[rustfmt::skip]
+const NO_REQUEST: Row = Row(8, &[
+    "it took the offer of another DHCP server: `lanboot check` looks for one",
+    "our answer does not reach it: a firewall, a VLAN or a relay on the way drops UDP port 68",
+]);
+#[rustfmt::skip]
+const NO_TFTP: Row = Row(8, &[
+    "a firewall drops UDP port 69 (PXE-E18, PXE-E32): allow it on this interface",
+    "another DHCP or PXE server names another boot file or server: `lanboot check` looks for one",
+    "the firmware cannot find our address by ARP (PXE-E11): it must be on the same link or have a router",
+]);
+#[rustfmt::skip]
+const NO_HTTP: Row = Row(8, &[
+    "a firewall drops the HTTP port: allow it on this interface",
+    "the firmware allows https only: permit plain HTTP boot in its setup, or boot by PXE",
+]);
+#[rustfmt::skip]
+const NO_HTTP_IPXE: Row = Row(10, &[
+    "a firewall drops the HTTP port: allow it on this interface",
+    "this iPXE was built without HTTP: its screen says `Operation not supported`; let it be replaced (replace-rom-ipxe)",
+]);
+#[rustfmt::skip]
+const NO_BOOT_FILE: Row = Row(3, &[
+    "nothing is configured for this machine or its architecture (PXE-E53): `lanboot explain` says why",
+]);
+#[rustfmt::skip]
+const NO_TRANSFER: Row = Row(15, &[
+    "the file is too large for the firmware's memory (BIOS: about 600 kB): give out undionly.kpxe",
+    "larger packets get lost on the way: set a smaller `max_blksize`",
+]);
+#[rustfmt::skip]
+const NO_RETRY: Row = Row(10, &[
+    "the firmware gave up (PXE-E32) and may have gone on to its next boot device",
+]);
+#[rustfmt::skip]
+const NO_FILE: Row = Row(10, &[
+    "put the file where the published folders are, or correct the name that is configured",
+]);
+#[rustfmt::skip]
+const NO_IPXE: Row = Row(20, &[
+    "Secure Boot refuses it, as it is not signed: switch Secure Boot off",
+    "it does not suit this firmware: try ipxe.efi in place of snponly.efi (or the other way round)",
+    "the link went down when the driver started, and the switch port still learns (spanning tree: switch on portfast)",
+]);
+#[rustfmt::skip]
+const NO_LOADER_FILES: Row = Row(20, &[
+    "it waits at a menu or prompt: look at the screen",
+    "Secure Boot refuses it, or it was made for another architecture",
+]);
+#[rustfmt::skip]
+const NO_KERNEL: Row = Row(20, &[
+    "the script waits for a key, or failed: look at the screen",
+]);
+#[rustfmt::skip]
+const NO_OS: Row = Row(180, &[
+    "the kernel runs and nothing in it reports: call /report/up when it is up",
+    "it stopped early: add `console=ttyS0` or remove `quiet` to see where; the initrd may lack the network driver",
+    "the kernel was made for another architecture, or needs more memory than the machine has",
+]);
+
+impl Waiting {
+    /// What must follow after this step.
+    pub(crate) fn learn(&mut self, step: &Step) {
+        let next = match step {
+            Step::VmStarted { .. } => Waiting::FirstPacket,
+            Step::DhcpDiscover { stage: Stage::Os, .. } => return,
+            Step::DhcpDiscover { .. } => Waiting::OurOffer { because: None },
+            Step::DhcpIgnored { because } if matches!(self, Waiting::OurOffer { .. }) => {
+                Waiting::OurOffer { because: Some(because.clone()) }
+            }
+            Step::DhcpOffer { address, .. } => match self {
+                Waiting::OurOffer { .. } | Waiting::Request { .. } => Waiting::Request { address: *address },
+                _ => return,
+            },
+            Step::DhcpAck { stage: Stage::Os, .. } | Step::DhcpAck { renewal: true, .. } => return,
+            Step::DhcpAck { address, boot_file: Some(file), stage, .. } => {
+                Waiting::BootFile { address: *address, file: file.clone(), stage: *stage }
+            }
+            Step::DhcpAck { address, stage, .. } => Waiting::Policy { address: *address, stage: *stage },
+            Step::SizeProbe { protocol: Protocol::Tftp, file, .. } => Waiting::Transfer { file: file.clone() },
+            Step::FileSent { file, role, .. } => match role {
+                Role::Loader if is_ipxe(file) => Waiting::Ipxe { loader: file.clone() },
+                Role::Loader => Waiting::LoaderFiles { loader: file.clone() },
+                Role::Script => Waiting::Kernel { script: file.clone() },
+                Role::Kernel => Waiting::Os { sent: "kernel" },
+                Role::Initrd => Waiting::Os { sent: "kernel and initrd" },
+                Role::Other => match self {
+                    Waiting::Os { .. } | Waiting::Nothing => return,
+                    Waiting::LoaderFiles { loader } => Waiting::LoaderFiles { loader: loader.clone() },
+                    _ => Waiting::LoaderFiles { loader: file.clone() },
+                },
+            },
+            Step::FileFailed { file, because, .. } => Waiting::Retry { file: file.clone(), because: because.clone() },
+            Step::FileNotFound { file, .. } if !crate::line::is_probe(file) => Waiting::Found { file: file.clone() },
+            // Said already, and not by silence.
+            Step::OsUp { .. } | Step::Verdict { .. } | Step::VmStopped { .. } => Waiting::Nothing,
+            Step::LoopBroken { .. } | Step::IpxeFailed { .. } => Waiting::Nothing,
+            _ => return,
+        };
+        *self = next;
+    }
+
+    fn row(&self) -> Option<&'static Row> {
+        Some(match self {
+            Waiting::Nothing => return None,
+            Waiting::FirstPacket => &POWER_ON,
+            Waiting::OurOffer { .. } => &NO_OFFER,
+            Waiting::Request { .. } => &NO_REQUEST,
+            Waiting::BootFile { file, stage, .. } => match (file.starts_with("http"), stage) {
+                (true, Stage::Ipxe) => &NO_HTTP_IPXE,
+                (true, _) => &NO_HTTP,
+                (false, _) => &NO_TFTP,
+            },
+            Waiting::Policy { .. } => &NO_BOOT_FILE,
+            Waiting::Transfer { .. } => &NO_TRANSFER,
+            Waiting::Retry { .. } => &NO_RETRY,
+            Waiting::Found { .. } => &NO_FILE,
+            Waiting::Ipxe { .. } => &NO_IPXE,
+            Waiting::LoaderFiles { .. } => &NO_LOADER_FILES,
+            Waiting::Kernel { .. } => &NO_KERNEL,
+            Waiting::Os { .. } => &NO_OS,
+        })
+    }
+
+    fn sentence(&self, ago: &str) -> String {
+        match self {
+            Waiting::Nothing => String::new(),
+            Waiting::FirstPacket => format!("switched on {ago} ago, but it has not asked for an address"),
+            Waiting::OurOffer { because: None } => format!("asked for an address {ago} ago and got no answer"),
+            Waiting::OurOffer { because: Some(because) } => {
+                format!("asked for an address {ago} ago and got no answer: {}", clean(because))
+            }
+            Waiting::Request { address } => format!("was offered {address} {ago} ago, but did not take it"),
+            Waiting::BootFile { address, file, .. } => {
+                let protocol = if file.starts_with("http") { "HTTP" } else { "TFTP" };
+                format!("was given {address} with {} {ago} ago, but no {protocol} request came", clean(file))
+            }
+            Waiting::Policy { address, stage: Stage::Ipxe } => {
+                format!("iPXE was given {address} {ago} ago, but nothing to boot")
+            }
+            Waiting::Policy { address, .. } => format!("was given {address} {ago} ago, but no boot file"),
+            Waiting::Transfer { file } => format!("asked how large {} is {ago} ago, but never fetched it", clean(file)),
+            Waiting::Retry { file, because } => {
+                format!(
+                    "the transfer of {} broke off {ago} ago ({}), and it has not tried again",
+                    clean(file),
+                    clean(because)
+                )
+            }
+            Waiting::Found { file } => format!("asked for {} {ago} ago, which is not there", clean(file)),
+            Waiting::Ipxe { loader } => {
+                format!("fetched {} {ago} ago, but iPXE never asked for an address", clean(loader))
+            }
+            Waiting::LoaderFiles { loader } => format!("fetched {} {ago} ago and nothing after it", clean(loader)),
+            Waiting::Kernel { script } => format!("fetched {} {ago} ago, but no kernel", clean(script)),
+            Waiting::Os { sent } => format!("{sent} sent {ago} ago; nothing heard since"),
+        }
+    }
+}
+
+/// Whether a loader goes on with a DHCP exchange of its own, told from the names that iPXE's binaries have.
+fn is_ipxe(file: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    ["ipxe", "undionly", "snponly", "intel.", "realtek."].iter().any(|part| name.contains(part))
+}
+
+impl Boot {
+    /// Where the boot stopped and the likely causes, when it has been silent for too long by `now`.
+    pub fn stuck(&self, now: Timestamp) -> Option<Stuck> {
+        let Row(patience, causes) = self.waiting.row()?;
+        let silence = millis_between(self.last, now);
+        (silence >= patience * 1000)
+            .then(|| Stuck { what: self.waiting.sentence(&seconds(silence)), causes: causes.to_vec() })
+    }
+}

@@ -1,0 +1,381 @@
+//! Joins events into stories: one [`Boot`] for each attempt of a machine.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use mac::Mac;
+use serde::Serialize;
+
+use crate::line::{Line, Tone, asker, granted, protocol_topic};
+use crate::stuck::Waiting;
+use crate::words::{clean, octets};
+use crate::{Event, Role, Stage, Step};
+
+/// A firmware that asks again within this time without having loaded anything is still in the same boot.
+const FIRMWARE_RETRY_SECS: i64 = 120;
+/// An iPXE that asks again after this time has been restarted. Its own retries take a minute at most.
+const LONG_SILENCE_SECS: i64 = 600;
+/// Lines kept of one boot; an installer that fetches thousands of files must not fill our memory.
+const MOST_LINES: usize = 250;
+/// Machines whose current boot is kept.
+const MOST_MACHINES: usize = 4096;
+
+/// One attempt of one machine to boot.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Boot {
+    pub machine: Mac,
+    pub started: Timestamp,
+    /// When it was last heard of.
+    pub last: Timestamp,
+    /// What it boots with, e.g. `BIOS PXE (UNDI 2.1)`; empty until it asked for an address.
+    pub firmware: String,
+    pub reached: Reached,
+    pub outcome: Outcome,
+    pub lines: Vec<Line>,
+    /// The sum of the files sent, in octets.
+    pub octets: u64,
+    #[serde(skip)]
+    pub(crate) waiting: Waiting,
+    #[serde(skip)]
+    exchange: Option<Exchange>,
+}
+
+/// The DHCP exchange under way: DISCOVER to ACK are one line.
+#[derive(Clone, Debug, PartialEq)]
+struct Exchange {
+    stage: Stage,
+    asker: String,
+    /// How many DISCOVERs it took.
+    asked: u32,
+    line: usize,
+}
+
+impl Exchange {
+    fn text(&self, result: &str) -> String {
+        match self.asked {
+            1 => format!("{}: {result}", self.asker),
+            asked => format!("{}, asked {asked} times: {result}", self.asker),
+        }
+    }
+}
+
+/// The furthest step of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reached {
+    /// The lab switched it on.
+    Started,
+    Firmware,
+    Loader,
+    Ipxe,
+    Script,
+    Kernel,
+    Initrd,
+    OsUp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    UnderWay,
+    Up,
+    Failed(String),
+    /// It began anew before it was up.
+    Restarted,
+}
+
+/// Every machine's current boot, kept up to date event by event.
+#[derive(Default)]
+pub struct Timeline {
+    current: HashMap<Mac, Boot>,
+    /// The boots that came before, in the order they ended; only when asked for.
+    finished: Option<Vec<Boot>>,
+}
+
+/// What an event meant to the story.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// When the boot it belongs to began.
+    pub started: Option<Timestamp>,
+    /// The line to show now; `None` when the event is part of what was shown already.
+    pub line: Option<Line>,
+}
+
+impl Timeline {
+    pub fn new() -> Timeline {
+        Timeline::default()
+    }
+
+    /// Every boot in these events, by time of start. The events are in order of time.
+    pub fn of<E: Borrow<Event>>(events: impl IntoIterator<Item = E>) -> Vec<Boot> {
+        let mut timeline = Timeline { finished: Some(Vec::new()), ..Timeline::default() };
+        for event in events {
+            timeline.push(event.borrow());
+        }
+        let mut boots = timeline.finished.take().unwrap_or_default();
+        boots.extend(timeline.current.into_values());
+        boots.sort_by_key(|boot| (boot.started, boot.machine));
+        boots
+    }
+
+    /// Takes in the next event.
+    pub fn push(&mut self, event: &Event) -> Told {
+        let Some(machine) = event.machine else { return Told { started: None, line: Line::of(event) } };
+        let begins = match self.current.get(&machine) {
+            Some(boot) => boot.is_over_before(event),
+            None => begins_a_boot(&event.step),
+        };
+        if begins && let Some(mut before) = self.current.insert(machine, Boot::new(machine, event.at)) {
+            before.restarted();
+            if let Some(finished) = &mut self.finished {
+                finished.push(before);
+            }
+        }
+        match self.current.get_mut(&machine) {
+            Some(boot) => {
+                let told = Told { started: Some(boot.started), line: boot.take(event) };
+                self.forget_the_oldest();
+                told
+            }
+            None => Told { started: None, line: Line::of(event) },
+        }
+    }
+
+    /// The boot that a machine is in, or was in last.
+    pub fn boot(&self, machine: Mac) -> Option<&Boot> {
+        self.current.get(&machine)
+    }
+
+    /// Every machine's latest boot, in no order.
+    pub fn boots(&self) -> impl Iterator<Item = &Boot> {
+        self.current.values()
+    }
+
+    fn forget_the_oldest(&mut self) {
+        if self.current.len() > MOST_MACHINES
+            && let Some(oldest) = self.current.values().min_by_key(|boot| boot.last).map(|boot| boot.machine)
+            && let Some(boot) = self.current.remove(&oldest)
+            && let Some(finished) = &mut self.finished
+        {
+            finished.push(boot);
+        }
+    }
+}
+
+fn begins_a_boot(step: &Step) -> bool {
+    match step {
+        Step::VmStarted { .. } => true,
+        Step::DhcpDiscover { stage, .. } => *stage != Stage::Os,
+        // The DISCOVER may be older than our memory, or the client remembered its address.
+        Step::DhcpAck { stage, renewal, .. } => *stage != Stage::Os && !renewal,
+        _ => false,
+    }
+}
+
+impl Boot {
+    fn new(machine: Mac, at: Timestamp) -> Boot {
+        Boot {
+            machine,
+            started: at,
+            last: at,
+            firmware: String::new(),
+            reached: Reached::Started,
+            outcome: Outcome::UnderWay,
+            lines: Vec::new(),
+            octets: 0,
+            waiting: Waiting::Nothing,
+            exchange: None,
+        }
+    }
+
+    /// How long it took until now or until it was last heard of, in milliseconds.
+    pub fn millis(&self) -> u64 {
+        millis_between(self.started, self.last)
+    }
+
+    /// Whether this event is the first of the machine's next boot.
+    fn is_over_before(&self, event: &Event) -> bool {
+        let silence = event.at.as_second() - self.last.as_second();
+        match event.step {
+            Step::VmStarted { .. } => true,
+            Step::DhcpDiscover { stage: Stage::Pxe | Stage::HttpBoot, .. } => {
+                self.reached >= Reached::Loader || silence > FIRMWARE_RETRY_SECS || self.outcome != Outcome::UnderWay
+            }
+            Step::DhcpDiscover { stage: Stage::Ipxe, .. } => {
+                self.reached >= Reached::Script || silence > LONG_SILENCE_SECS || self.outcome != Outcome::UnderWay
+            }
+            _ => false,
+        }
+    }
+
+    fn restarted(&mut self) {
+        if self.outcome == Outcome::UnderWay {
+            self.outcome = Outcome::Restarted;
+        }
+    }
+
+    /// Adds an event to the story. Returns the line to show live.
+    fn take(&mut self, event: &Event) -> Option<Line> {
+        self.waiting.learn(&event.step);
+        let line = match &event.step {
+            Step::DhcpDiscover { stage, .. } => self.discover(event, *stage),
+            Step::DhcpOffer { address, boot_file, .. } => {
+                self.offer(event, *address, boot_file.as_deref());
+                None
+            }
+            Step::DhcpAck { stage, address, boot_file, renewal, .. } => {
+                self.ack(event, *stage, *address, boot_file.as_deref(), *renewal)
+            }
+            Step::SizeProbe { protocol, file, octets: size } => {
+                let text = format!("{} asked for its size only ({})", clean(file), octets(*size));
+                self.add(Line::new(event.at, protocol_topic(*protocol), text).tone(Tone::Quiet));
+                None
+            }
+            Step::FileSent { file, role, octets, .. } => {
+                self.octets += octets;
+                self.reach(match role {
+                    Role::Loader => Reached::Loader,
+                    Role::Script => Reached::Script,
+                    Role::Kernel => Reached::Kernel,
+                    Role::Initrd => Reached::Initrd,
+                    Role::Other => self.reached,
+                });
+                self.drop_size_probe(file);
+                self.add(Line::of(event)?)
+            }
+            _ => {
+                self.conclude(&event.step);
+                self.add(Line::of(event)?)
+            }
+        };
+        self.last = event.at;
+        line
+    }
+
+    fn reach(&mut self, step: Reached) {
+        self.reached = self.reached.max(step);
+    }
+
+    fn conclude(&mut self, step: &Step) {
+        match step {
+            Step::OsUp { .. } => {
+                self.reach(Reached::OsUp);
+                self.outcome = Outcome::Up;
+            }
+            Step::LoopBroken { loader, times } => {
+                self.outcome = Outcome::Failed(format!("given {} {times} times", clean(loader)));
+            }
+            Step::IpxeFailed { what, error } => {
+                self.outcome = Outcome::Failed(format!("iPXE: {} failed: {}", clean(what), clean(error)));
+            }
+            Step::Verdict { passed: true, .. } => self.outcome = Outcome::Up,
+            Step::Verdict { because, .. } => self.outcome = Outcome::Failed(clean(because)),
+            _ => {}
+        }
+    }
+
+    /// Appends a line, or counts it when the one before says the same. Returns it when it is new.
+    fn add(&mut self, line: Line) -> Option<Line> {
+        if let Some(last) = self.lines.last_mut()
+            && last.topic == line.topic
+            && last.text == line.text
+        {
+            last.count += 1;
+            last.until = line.until;
+            return None;
+        }
+        self.push(line.clone());
+        Some(line)
+    }
+
+    fn push(&mut self, line: Line) {
+        match self.lines.len() {
+            0..MOST_LINES => self.lines.push(line),
+            MOST_LINES => self.lines.push(Line::new(line.at, "…", "more than is kept".to_owned()).tone(Tone::Quiet)),
+            _ => {}
+        }
+    }
+
+    fn discover(&mut self, event: &Event, stage: Stage) -> Option<Line> {
+        let asker = asker(&event.step, self.reached < Reached::Loader);
+        if let Some(exchange) = &mut self.exchange
+            && exchange.asker == asker
+            && let Some(line) = self.lines.get_mut(exchange.line)
+        {
+            exchange.asked += 1;
+            line.until = event.at;
+            line.text = exchange.text("no answer");
+            return None;
+        }
+        let rom = stage == Stage::Ipxe && self.reached < Reached::Loader;
+        if self.firmware.is_empty() && stage != Stage::Os {
+            self.firmware.clone_from(&asker);
+        }
+        self.reach(match stage {
+            Stage::Ipxe if !rom => Reached::Ipxe,
+            Stage::Os => self.reached,
+            _ => Reached::Firmware,
+        });
+        let topic = match stage {
+            Stage::Os => "address",
+            Stage::Ipxe if !rom => "ipxe",
+            _ => "firmware",
+        };
+        let line = Line::new(event.at, topic, format!("{asker} asks for an address"));
+        self.exchange = Some(Exchange { stage, asker, asked: 1, line: self.lines.len() });
+        self.push(line.clone());
+        // What our own iPXE and the operating system ask is shown with its answer.
+        (topic == "firmware").then_some(line)
+    }
+
+    fn offer(&mut self, event: &Event, address: Ipv4Addr, boot_file: Option<&str>) {
+        if let Some(exchange) = &self.exchange
+            && let Some(line) = self.lines.get_mut(exchange.line)
+        {
+            line.text = exchange.text(&format!("offered {}", granted(&address, boot_file)));
+            line.until = event.at;
+        }
+    }
+
+    fn ack(
+        &mut self,
+        event: &Event,
+        stage: Stage,
+        address: Ipv4Addr,
+        boot_file: Option<&str>,
+        renewal: bool,
+    ) -> Option<Line> {
+        let shown = Line::of(event);
+        match self.exchange.take_if(|exchange| exchange.stage == stage) {
+            Some(exchange) => {
+                let what = match (stage, &shown) {
+                    (Stage::Os, Some(line)) => line.text.clone(),
+                    _ => granted(&address, boot_file),
+                };
+                let line = self.lines.get_mut(exchange.line)?;
+                line.text = exchange.text(&what);
+                line.until = event.at;
+                // What a ROM was given is shown under its question.
+                let topic = if line.topic == "firmware" { "address" } else { line.topic };
+                Some(Line { topic, ..shown? })
+            }
+            None if renewal => {
+                self.add(Line::new(event.at, "address", format!("{address} renewed")).tone(Tone::Quiet));
+                None
+            }
+            None => self.add(shown?),
+        }
+    }
+
+    /// The real transfer came: that the size was asked first is of no more interest.
+    fn drop_size_probe(&mut self, file: &str) {
+        let probed = |line: &mut Line| line.text.starts_with(&format!("{} asked for its size only", clean(file)));
+        self.lines.pop_if(probed);
+    }
+}
+
+pub(crate) fn millis_between(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
+}

@@ -1,0 +1,109 @@
+//! Numbers and foreign text, written for people.
+
+/// The longest foreign text that is shown whole, in characters.
+const LONGEST: usize = 160;
+
+/// `72 kB`, `8.2 MB`: decimal units, two digits that matter.
+pub fn octets(octets: u64) -> String {
+    if octets < 1000 {
+        return format!("{octets} B");
+    }
+    let mut value = octets as f64 / 1000.0;
+    for unit in ["kB", "MB"] {
+        // 999.5 would be written 1000.
+        if value < 999.5 {
+            return scaled(value, unit);
+        }
+        value /= 1000.0;
+    }
+    scaled(value, "GB")
+}
+
+fn scaled(value: f64, unit: &str) -> String {
+    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// `0.3 s`, `42 s`, `2 min 5 s`, `3 h 12 min`, `1 h`.
+pub fn seconds(millis: u64) -> String {
+    let pair = |large, large_unit, small, small_unit| match small {
+        0 => format!("{large} {large_unit}"),
+        _ => format!("{large} {large_unit} {small} {small_unit}"),
+    };
+    match millis / 1000 {
+        0..10 => format!("{:.1} s", millis as f64 / 1000.0),
+        secs @ 10..120 => format!("{secs} s"),
+        secs @ 120..3600 => pair(secs / 60, "min", secs % 60, "s"),
+        secs => pair(secs / 3600, "h", secs / 60 % 60, "min"),
+    }
+}
+
+/// ` in 0.4 s (20 MB/s)`; nothing when it took no time worth telling.
+pub fn in_time(size: u64, millis: u64) -> String {
+    match millis {
+        0..50 => String::new(),
+        50..100 => format!(" in {}", seconds(millis)),
+        _ => format!(" in {} ({}/s)", seconds(millis), octets(size.saturating_mul(1000) / millis)),
+    }
+}
+
+/// Text from the network without what could steer a terminal, and not longer than a line or two.
+pub fn clean(text: &str) -> String {
+    let harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut clean: String = text.trim().chars().take(LONGEST).map(|c| if harmful(c) { '?' } else { c }).collect();
+    if text.trim().chars().nth(LONGEST).is_some() {
+        clean.push('…');
+    }
+    clean
+}
+
+/// `1 block`, `3 blocks`.
+pub fn counted(count: u32, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_read_well() {
+        let sizes = [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (74_213, "74 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (8_234_000, "8.2 MB"),
+            (9_960_000, "10 MB"),
+            (4_700_000_000, "4.7 GB"),
+        ];
+        for (size, text) in sizes {
+            assert_eq!(octets(size), text);
+        }
+        let times = [
+            (0, "0.0 s"),
+            (340, "0.3 s"),
+            (9_999, "10.0 s"),
+            (10_000, "10 s"),
+            (119_000, "119 s"),
+            (125_000, "2 min 5 s"),
+            (3_600_000, "1 h"),
+            (11_520_000, "3 h 12 min"),
+        ];
+        for (millis, text) in times {
+            assert_eq!(seconds(millis), text);
+        }
+        assert_eq!(in_time(8_000_000, 400), " in 0.4 s (20 MB/s)");
+        assert_eq!(in_time(312, 2), "");
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        assert_eq!(clean(" \u{1b}[31mred\u{7}\u{202e}\n"), "?[31mred??");
+        assert_eq!(clean(&"x".repeat(500)).chars().count(), LONGEST + 1);
+    }
+}

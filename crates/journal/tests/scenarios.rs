@@ -1,0 +1,215 @@
+//! Boots as real machines make them, event by event, for the golden texts and for looking at the live view.
+
+use std::net::Ipv4Addr;
+
+use jiff::{Timestamp, ToSpan};
+use journal::{Event, Protocol, Role, Stage, Step};
+use mac::Mac;
+
+pub const START: i64 = 1_767_225_600; // 2026-01-01 00:00:00 UTC
+
+pub fn after_millis(millis: i64) -> Timestamp {
+    Timestamp::from_second(START).unwrap() + millis.milliseconds()
+}
+
+pub fn machine(number: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, number])
+}
+
+/// One boot being told: each verb happens at a time in milliseconds.
+pub struct Tale {
+    machine: Mac,
+    address: Ipv4Addr,
+    pub events: Vec<Event>,
+}
+
+impl Tale {
+    pub fn new(number: u8) -> Tale {
+        Tale { machine: machine(number), address: Ipv4Addr::new(10, 0, 1, 199 + number), events: Vec::new() }
+    }
+
+    pub fn step(mut self, millis: i64, step: Step) -> Tale {
+        self.events.push(Event { at: after_millis(millis), machine: Some(self.machine), step });
+        self
+    }
+
+    pub fn discover(self, millis: i64, stage: Stage, arch: &str, firmware: Option<&str>) -> Tale {
+        let (arch, firmware) = (Some(arch.to_owned()), firmware.map(str::to_owned));
+        self.step(millis, Step::DhcpDiscover { stage, arch, vendor_class: None, firmware, relay: None })
+    }
+
+    pub fn offer(self, millis: i64, boot_file: &str) -> Tale {
+        let boot_file = (!boot_file.is_empty()).then(|| boot_file.to_owned());
+        let step = Step::DhcpOffer { address: self.address, boot_file, because: vec![] };
+        self.step(millis, step)
+    }
+
+    pub fn ack(self, millis: i64, stage: Stage, boot_file: &str) -> Tale {
+        let boot_file = (!boot_file.is_empty()).then(|| boot_file.to_owned());
+        let (address, lease_secs) = (self.address, 3600);
+        self.step(millis, Step::DhcpAck { stage, address, lease_secs, boot_file, renewal: false, because: vec![] })
+    }
+
+    pub fn tftp(self, millis: i64, file: &str, role: Role, octets: u64, took: u64) -> Tale {
+        self.sent(millis, Protocol::Tftp, file, role, octets, took)
+    }
+
+    pub fn http(self, millis: i64, file: &str, role: Role, octets: u64, took: u64) -> Tale {
+        self.sent(millis, Protocol::Http, file, role, octets, took)
+    }
+
+    fn sent(self, at: i64, protocol: Protocol, file: &str, role: Role, octets: u64, millis: u64) -> Tale {
+        let file = file.to_owned();
+        self.step(at, Step::FileSent { protocol, file, role, octets, millis, retransmits: 0 })
+    }
+
+    pub fn missing(self, millis: i64, file: &str) -> Tale {
+        let (file, because) = (file.to_owned(), "nothing of that name is published".to_owned());
+        self.step(millis, Step::FileNotFound { protocol: Protocol::Tftp, file, because })
+    }
+
+    pub fn linux(self, millis: i64) -> Tale {
+        self.http(millis, "boot/52-54-00-00-00-01.ipxe", Role::Script, 312, 2)
+            .http(millis + 500, "vmlinuz", Role::Kernel, 8_234_000, 400)
+            .http(millis + 1900, "initrd.img", Role::Initrd, 12_900_000, 1300)
+    }
+
+    pub fn up(self, millis: i64) -> Tale {
+        self.step(millis, Step::OsUp { how: "reported".to_owned(), detail: Some("Linux 6.1.0-37-amd64".to_owned()) })
+    }
+}
+
+const SCRIPT: &str = "http://10.0.1.1/boot/52-54-00-00-00-01.ipxe";
+
+pub fn bios_chain() -> Tale {
+    Tale::new(1)
+        .discover(0, Stage::Pxe, "bios", Some("UNDI 2.1"))
+        .offer(320, "undionly.kpxe")
+        .ack(340, Stage::Pxe, "undionly.kpxe")
+        .step(500, size_probe("undionly.kpxe", 74_213))
+        .tftp(630, "undionly.kpxe", Role::Loader, 74_213, 110)
+        .discover(3200, Stage::Ipxe, "bios", Some("iPXE 1.0.0"))
+        .offer(3230, SCRIPT)
+        .ack(3900, Stage::Ipxe, SCRIPT)
+        .linux(4000)
+        .up(18_300)
+}
+
+fn size_probe(file: &str, octets: u64) -> Step {
+    Step::SizeProbe { protocol: Protocol::Tftp, file: file.to_owned(), octets }
+}
+
+pub fn uefi_pxe() -> Tale {
+    Tale::new(2)
+        .discover(0, Stage::Pxe, "uefi-x64", Some("UNDI 3.16"))
+        .discover(4000, Stage::Pxe, "uefi-x64", Some("UNDI 3.16"))
+        .offer(4300, "snponly.efi")
+        .ack(6000, Stage::Pxe, "snponly.efi")
+        .step(6100, size_probe("snponly.efi", 173_792))
+        .step(
+            6400,
+            Step::FileSent {
+                protocol: Protocol::Tftp,
+                file: "snponly.efi".to_owned(),
+                role: Role::Loader,
+                octets: 173_792,
+                millis: 240,
+                retransmits: 3,
+            },
+        )
+        .missing(6900, "autoexec.ipxe")
+        .discover(8200, Stage::Ipxe, "uefi-x64", Some("iPXE 1.0.0"))
+        .offer(8230, SCRIPT)
+        .ack(9900, Stage::Ipxe, SCRIPT)
+        .linux(10_000)
+        .up(31_000)
+}
+
+pub fn uefi_http() -> Tale {
+    Tale::new(3)
+        .discover(0, Stage::HttpBoot, "uefi-http", None)
+        .offer(310, "http://10.0.1.1/ipxe.efi")
+        .ack(4000, Stage::HttpBoot, "http://10.0.1.1/ipxe.efi")
+        .step(4100, Step::SizeProbe { protocol: Protocol::Http, file: "ipxe.efi".to_owned(), octets: 850_528 })
+        .http(4200, "ipxe.efi", Role::Loader, 850_528, 60)
+        .discover(6200, Stage::Ipxe, "uefi-x64", Some("iPXE 1.21.1"))
+        .ack(7900, Stage::Ipxe, SCRIPT)
+        .linux(8000)
+        .up(25_000)
+}
+
+pub fn pxelinux() -> Tale {
+    let mut tale = Tale::new(4)
+        .discover(0, Stage::Pxe, "bios", Some("UNDI 2.1"))
+        .offer(300, "pxelinux.0")
+        .ack(330, Stage::Pxe, "pxelinux.0")
+        .tftp(450, "pxelinux.0", Role::Loader, 42_988, 60)
+        .tftp(520, "ldlinux.c32", Role::Other, 122_620, 90);
+    let names =
+        ["564d0000-0001", "01-52-54-00-00-00-04", "0A0001CB", "0A0001C", "0A0001", "0A000", "0A00", "0A0", "0A", "0"];
+    for (i, name) in names.iter().enumerate() {
+        tale = tale.missing(600 + i as i64 * 5, &format!("pxelinux.cfg/{name}"));
+    }
+    let menu = "debian-installer/amd64/boot-screens";
+    tale.tftp(700, "pxelinux.cfg/default", Role::Other, 178, 1)
+        .tftp(710, &format!("{menu}/menu.cfg"), Role::Other, 484, 1)
+        .tftp(720, &format!("{menu}/vesamenu.c32"), Role::Other, 27_056, 12)
+        .tftp(730, &format!("{menu}/splash.png"), Role::Other, 67_152, 30)
+        .tftp(9000, "debian-installer/amd64/linux", Role::Kernel, 8_234_000, 2400)
+        .tftp(21_000, "debian-installer/amd64/initrd.gz", Role::Initrd, 31_700_000, 9100)
+        .discover(60_000, Stage::Os, "bios", None)
+        .ack(60_100, Stage::Os, "")
+        .step(60_200, Step::OsUp { how: "dhcp".to_owned(), detail: None })
+}
+
+pub fn loop_broken() -> Tale {
+    let mut tale = Tale::new(5);
+    for round in 0..3 {
+        let at = round * 20_000;
+        tale = tale
+            .discover(at, Stage::Pxe, "bios", Some("UNDI 2.1"))
+            .offer(at + 100, "undionly.kpxe")
+            .ack(at + 200, Stage::Pxe, "undionly.kpxe")
+            .tftp(at + 400, "undionly.kpxe", Role::Loader, 74_213, 110);
+    }
+    tale.step(40_500, Step::LoopBroken { loader: "undionly.kpxe".to_owned(), times: 3 })
+}
+
+pub fn address_in_use() -> Tale {
+    let tale = Tale::new(6).discover(0, Stage::Pxe, "bios", Some("UNDI 2.1"));
+    let taken = Step::AddressInUse { address: Ipv4Addr::new(10, 0, 1, 204), by: Some(Mac([2, 0, 0, 0, 0, 9])) };
+    tale.step(500, taken).offer(1000, "undionly.kpxe").ack(1100, Stage::Pxe, "undionly.kpxe")
+}
+
+/// The address is given, and silence follows.
+pub fn no_tftp() -> Tale {
+    Tale::new(7).discover(0, Stage::Pxe, "bios", Some("UNDI 2.1")).offer(300, "undionly.kpxe").ack(
+        330,
+        Stage::Pxe,
+        "undionly.kpxe",
+    )
+}
+
+pub fn kernel_then_silence() -> Tale {
+    let mut tale = bios_chain();
+    tale.events.pop();
+    tale
+}
+
+pub fn rom_ipxe_then_failure() -> Tale {
+    Tale::new(8)
+        .discover(0, Stage::Ipxe, "bios", Some("iPXE 1.0.0"))
+        .offer(100, SCRIPT)
+        .ack(200, Stage::Ipxe, SCRIPT)
+        .http(300, "boot/52-54-00-00-00-08.ipxe", Role::Script, 300, 1)
+        .step(
+            400,
+            Step::FileFailed {
+                protocol: Protocol::Http,
+                file: "vmlinuz".to_owned(),
+                octets: 1_200_000,
+                because: "the machine closed the connection".to_owned(),
+            },
+        )
+        .step(500, Step::IpxeFailed { what: "kernel".to_owned(), error: "0x4c0b6035".to_owned() })
+}
