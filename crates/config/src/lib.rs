@@ -1,7 +1,7 @@
 //! What the user said, and what it means.
 //!
-//! `file` reads lanboot.toml and flags into what was *said* (every value with its place); `resolve` turns that into
-//! the [`Config`] that is *meant*, or into every [`Diagnostic`] at once.
+//! `file` and `flags` read lanboot.toml and the command line into what was *said* (every value with its place);
+//! `resolve` turns that into the [`Config`] that is *meant*, or into every [`Diagnostic`] at once. [`load`] does all.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -10,6 +10,22 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use mac::Mac;
+
+mod diagnostic;
+mod file;
+mod flags;
+pub mod keys;
+mod nearest;
+mod resolve;
+pub mod said;
+mod surroundings;
+mod value;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
+pub use flags::Flags;
+pub use resolve::{Loaded, default_range, load, load_text};
+pub use said::Said;
+pub use surroundings::{Entry, Surroundings, ThisHost};
 
 /// The whole configuration, checked and complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +38,8 @@ pub struct Config {
     pub boot: boot::Policy,
     /// What is published, in order of precedence: the first that has the asked name serves it.
     pub publish: Vec<Publish>,
+    /// A folder with iPXE's binaries; `None`: where the distribution's package puts them.
+    pub ipxe: Option<PathBuf>,
     /// Leases, the record of host changes, fetched firmware. Default `/var/lib/lanboot`.
     pub state_dir: PathBuf,
 }

@@ -1,0 +1,305 @@
+//! One text at a time: `10.0.1.1/24`, `12h`, `tcp:eth0:587=10.0.3.100:587`. Files and flags are read by the same functions.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use boot::{Chain, ReplaceRomIpxe};
+use ipnet::Ipv4Net;
+use mac::Mac;
+
+use crate::nearest::nearest;
+use crate::{Allocation, ConflictCheck, Identity, Transport, said};
+
+/// What is wrong with a text.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Wrong {
+    pub what: String,
+    /// Which octets of the text are to blame; `None`: all of it.
+    pub part: Option<Range<usize>>,
+    pub fix: String,
+}
+
+fn wrong(what: impl Into<String>, fix: impl Into<String>) -> Wrong {
+    Wrong { what: what.into(), part: None, fix: fix.into() }
+}
+
+impl Wrong {
+    /// Blames the octets of `part`, which is a slice of `text`.
+    fn blame(self, text: &str, part: &str) -> Wrong {
+        let start = part.as_ptr() as usize - text.as_ptr() as usize;
+        Wrong { part: Some(start..start + part.len()), ..self }
+    }
+}
+
+type Read<T> = Result<T, Wrong>;
+
+/// What the kernel takes as a link's name: 1 to 15 octets (IFNAMSIZ less the NUL), no `/`, `:` or white space.
+pub(crate) fn interface(text: &str) -> Read<String> {
+    if text.is_empty() || text == "." || text == ".." {
+        return Err(wrong(format!("`{text}` is not an interface name"), "name it like `br0` or `eth1`"));
+    }
+    if text.len() > 15 {
+        let what = format!("the interface name `{text}` has {} characters, but Linux allows 15", text.len());
+        return Err(wrong(what, format!("shorten it, to `{}` for example", shorten(text, 15))));
+    }
+    match text.char_indices().find(|(_, c)| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control()) {
+        None => Ok(text.to_owned()),
+        Some((at, bad)) => Err(Wrong {
+            what: format!("an interface name cannot hold {bad:?}"),
+            part: Some(at..at + bad.len_utf8()),
+            fix: "use letters, digits, `-`, `_` and `.`".into(),
+        }),
+    }
+}
+
+fn shorten(text: &str, octets: usize) -> &str {
+    let end = (0..=octets).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    &text[..end]
+}
+
+/// An address with its prefix, `10.0.1.1/24`: an address of that subnet that a host can have.
+pub(crate) fn network(text: &str) -> Read<Ipv4Net> {
+    let Some((address_text, prefix_text)) = text.split_once('/') else {
+        let address = address(text)?;
+        let what = format!("`{address}` lacks the length of its subnet's prefix");
+        return Err(wrong(what, format!("write `{address}/24`, say, for a subnet of 254 machines")));
+    };
+    let address = address(address_text).map_err(|wrong| wrong.blame(text, address_text))?;
+    let prefix: Option<u8> = prefix_text.parse().ok().filter(|prefix| (1..=30).contains(prefix));
+    let Some(prefix) = prefix else {
+        let what = format!("`/{prefix_text}` is not a prefix length that leaves room for machines");
+        return Err(wrong(what, "use /1 to /30; /24 leaves room for 254 machines").blame(text, prefix_text));
+    };
+    let net = Ipv4Net::new(address, prefix).expect("a prefix of at most 30 is valid");
+    let reserved = match () {
+        () if net.network() == address => "the subnet itself",
+        () if net.broadcast() == address => "the subnet's broadcast address",
+        () => return Ok(net),
+    };
+    let (first, last) = host_addresses(net);
+    let what = format!("{address} is {reserved}, not an address that a host can have");
+    Err(wrong(what, format!("use one from {first} to {last}, such as {first}/{prefix}")).blame(text, address_text))
+}
+
+/// First and last address that a host of the subnet can have.
+pub(crate) fn host_addresses(net: Ipv4Net) -> said::Range {
+    (Ipv4Addr::from_bits(net.network().to_bits() + 1), Ipv4Addr::from_bits(net.broadcast().to_bits() - 1))
+}
+
+pub(crate) fn address(text: &str) -> Read<Ipv4Addr> {
+    text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address"), "write four numbers, like 10.0.1.1"))
+}
+
+/// `10.0.1.1`, or `none`.
+pub(crate) fn address_or_none(text: &str) -> Read<Option<Ipv4Addr>> {
+    if text == "none" { Ok(None) } else { address(text).map(Some) }
+}
+
+/// `10.0.1.200-10.0.1.253`; a single address stands for itself.
+pub(crate) fn range(text: &str) -> Read<said::Range> {
+    let (first_text, last_text) = text.split_once('-').unwrap_or((text, text));
+    let part = |part: &str| {
+        let trimmed = part.trim();
+        address(trimmed).map_err(|wrong| {
+            let fix = "write a range as first and last address: 10.0.1.100-10.0.1.199".into();
+            Wrong { fix, ..wrong }.blame(text, trimmed)
+        })
+    };
+    let (first, last) = (part(first_text)?, part(last_text)?);
+    if first > last {
+        return Err(wrong(format!("the range ends at {last}, before it starts"), format!("write {last}-{first}")));
+    }
+    Ok((first, last))
+}
+
+const UNITS: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+
+/// A whole number and its unit: `300ms`, `90s`, `12h`.
+pub(crate) fn duration(text: &str) -> Read<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let fix = "write a number and its unit, such as 90s or 12h (ms, s, m, h, d, w)";
+    let Some((_, millis)) = UNITS.iter().find(|(name, _)| *name == unit.trim_start()) else {
+        let what = match (number, unit) {
+            ("", _) => format!("`{text}` is not a length of time"),
+            (_, "") => format!("`{text}` lacks its unit"),
+            _ => format!("`{unit}` is not a unit of time"),
+        };
+        return Err(if digits > 0 { wrong(what, fix).blame(text, unit) } else { wrong(what, fix) });
+    };
+    let millis = number.parse().ok().and_then(|number: u64| number.checked_mul(*millis));
+    millis.map(Duration::from_millis).ok_or_else(|| wrong(format!("`{text}` is not a length of time"), fix))
+}
+
+/// The lease time that means for ever: all ones (RFC 2131 section 3.3).
+pub(crate) const INFINITE: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// A lease time: [`duration`] or `infinite`; from two minutes to what 32 bits of seconds hold.
+pub(crate) fn lease(text: &str) -> Read<Duration> {
+    if text == "infinite" {
+        return Ok(INFINITE);
+    }
+    let lease = duration(text)?;
+    if lease < Duration::from_secs(120) {
+        let what = format!("a lease of {text} is too short: machines would renew it all the time");
+        return Err(wrong(what, "give leases of 2m or more; 12h suits most networks"));
+    }
+    if lease >= INFINITE {
+        let what = format!("a lease of {text} does not fit the 32 bits of seconds that DHCP has for it");
+        return Err(wrong(what, "write \"infinite\" for a lease that never ends"));
+    }
+    Ok(lease)
+}
+
+/// How long a probe may wait: long enough for an answer, short enough that clients do not give up.
+pub(crate) fn probe_wait(text: &str) -> Read<Duration> {
+    let wait = duration(text)?;
+    if (Duration::from_millis(10)..=Duration::from_secs(3)).contains(&wait) {
+        return Ok(wait);
+    }
+    let what = format!("{text} is no sensible wait for a probe's answer: clients ask again after a few seconds");
+    Err(wrong(what, "choose between 10ms and 3s; 300ms suits most networks"))
+}
+
+pub(crate) fn mac(text: &str) -> Read<Mac> {
+    let mac: Mac = text.parse().map_err(|_| {
+        let fix = "write six pairs of hex digits, such as 52:54:00:12:34:56";
+        wrong(format!("`{text}` is not a MAC address"), fix)
+    })?;
+    if mac.0[0] & 1 == 1 || mac == Mac::ZERO {
+        let what = format!("{mac} is not the address of one machine");
+        return Err(wrong(what, "use the address of its network card, as the firmware shows it"));
+    }
+    Ok(mac)
+}
+
+/// A host name of one label (RFC 1123 section 2.1): letters, digits and inner hyphens, at most 63.
+pub(crate) fn host_name(text: &str) -> Read<String> {
+    if is_label(text) {
+        return Ok(text.to_owned());
+    }
+    let fix = "use up to 63 letters, digits and hyphens; the domain goes to dhcp.domain";
+    Err(wrong(format!("`{text}` is not a host name"), fix))
+}
+
+/// A domain name: labels between dots, at most 253 octets.
+pub(crate) fn domain(text: &str) -> Read<String> {
+    if text.len() <= 253 && text.split('.').all(is_label) {
+        return Ok(text.to_owned());
+    }
+    Err(wrong(format!("`{text}` is not a domain name"), "write it like lab.example, without a dot at its end"))
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// A published name: a path below the boot root, with `/` between its parts. A leading slash is dropped.
+pub(crate) fn published_name(text: &str) -> Read<String> {
+    let name = text.trim_start_matches('/');
+    if name.is_empty() || name.split('/').any(|part| part == "..") {
+        let fix = "name a file below tftp.root, such as pxelinux.0";
+        return Err(wrong(format!("`{text}` is not the name of a file in the boot root"), fix));
+    }
+    Ok(name.to_owned())
+}
+
+/// Any text on one line: it goes into an iPXE script, where a new line would be a new command.
+pub(crate) fn one_line(text: &str) -> Read<String> {
+    match text.char_indices().find(|(_, c)| c.is_control()) {
+        None => Ok(text.to_owned()),
+        Some((at, control)) => Err(Wrong {
+            what: format!("a kernel command line cannot hold {control:?}"),
+            part: Some(at..at + control.len_utf8()),
+            fix: "write it on one line".into(),
+        }),
+    }
+}
+
+pub(crate) fn port(text: &str) -> Read<u16> {
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(wrong(format!("`{text}` is not a port"), "use a number from 1 to 65535")),
+    }
+}
+
+pub(crate) fn transport(text: &str) -> Read<Transport> {
+    choice(text, &[("tcp", Transport::Tcp), ("udp", Transport::Udp)])
+}
+
+/// Where a forward leads: `10.0.3.100:587`, or the address alone for the same port.
+pub(crate) fn forward_target(text: &str, same_port: u16) -> Read<SocketAddrV4> {
+    let Some((address_text, port_text)) = text.split_once(':') else {
+        return Ok(SocketAddrV4::new(address(text)?, same_port));
+    };
+    let address = address(address_text).map_err(|wrong| wrong.blame(text, address_text))?;
+    let port = port(port_text).map_err(|wrong| wrong.blame(text, port_text))?;
+    Ok(SocketAddrV4::new(address, port))
+}
+
+/// A forward as a flag writes it: `tcp:eth0:587=10.0.3.100:587`; the interface and the second port may be left out.
+pub(crate) fn forward(text: &str) -> Read<(Transport, Option<String>, u16, SocketAddrV4)> {
+    let shape = || {
+        let fix = "write PROTOCOL:[INTERFACE:]PORT=ADDRESS[:PORT], such as tcp:eth0:587=10.0.3.100:587";
+        wrong(format!("`{text}` is not a port forward"), fix)
+    };
+    let (outside, to) = text.split_once('=').ok_or_else(shape)?;
+    let parts: Vec<&str> = outside.split(':').collect();
+    let (protocol, link, number) = match parts[..] {
+        [protocol, number] => (protocol, None, number),
+        [protocol, link, number] => (protocol, Some(link), number),
+        _ => return Err(shape()),
+    };
+    let port = port(number)?;
+    Ok((transport(protocol)?, link.map(interface).transpose()?, port, forward_target(to, port)?))
+}
+
+pub(crate) fn allocation(text: &str) -> Read<Allocation> {
+    choice(text, &[("sequential", Allocation::Sequential), ("hashed", Allocation::Hashed)])
+}
+
+pub(crate) fn conflict_check(text: &str) -> Read<ConflictCheck> {
+    choice(text, &[("arp", ConflictCheck::Arp), ("icmp", ConflictCheck::Icmp), ("off", ConflictCheck::Off)])
+}
+
+pub(crate) fn identity(text: &str) -> Read<Identity> {
+    choice(text, &[("machine", Identity::Machine), ("client-id", Identity::ClientId)])
+}
+
+pub(crate) fn chain(text: &str) -> Read<Chain> {
+    choice(text, &[("ipxe", Chain::Ipxe), ("direct", Chain::Direct)])
+}
+
+pub(crate) fn replace_rom_ipxe(text: &str) -> Read<ReplaceRomIpxe> {
+    let choices = [
+        ("when-needed", ReplaceRomIpxe::WhenNeeded),
+        ("always", ReplaceRomIpxe::Always),
+        ("never", ReplaceRomIpxe::Never),
+    ];
+    choice(text, &choices)
+}
+
+fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Read<T> {
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let fix = match nearest(text, choices.iter().map(|(name, _)| *name)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write {}", names.join(" or ")),
+    };
+    Err(wrong(format!("\"{text}\" is none of {}", names.join(", ")), fix))
+}
+
+pub(crate) fn path(text: &str) -> Read<PathBuf> {
+    if text.is_empty() {
+        return Err(wrong("this path is empty", "name a file or folder, or leave the key out"));
+    }
+    Ok(PathBuf::from(text))
+}
