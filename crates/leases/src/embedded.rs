@@ -15,7 +15,7 @@ use crate::store::{LeaseStore, Taken, decide, released};
 use crate::table::Table;
 
 /// A log below this size is not worth compacting.
-const SMALL_LOG_OCTETS: u64 = 1 << 20;
+const SMALL_LOG_OCTETS: u64 = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// A log is compacted when it holds more than this many superseded records for each live one.
 const DEAD_PER_LIVE: usize = 4;
 
@@ -73,6 +73,11 @@ impl<D: Disk> EmbeddedStore<D> {
         let mut store = EmbeddedStore { disk, table, salt: replay.salt, end, logged, compact_above, broken: None };
         store.compact_if_due();
         Ok((store, opened))
+    }
+
+    /// Whether a disk fault has made further writes impossible: then nothing is granted until the store is opened anew.
+    pub fn is_read_only(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Makes `records` durable, then known.
@@ -179,4 +184,129 @@ fn into_table(records: Vec<Record>) -> Table {
     let mut table = Table::default();
     records.into_iter().for_each(|record| table.put(record));
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use mac::Mac;
+
+    use super::*;
+    use crate::simulated::SimulatedDisk;
+
+    crate::conformance::suite!(EmbeddedStore::on(SimulatedDisk::default()).unwrap().0);
+
+    /// A folder that goes when the test does.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let folder = Folder(std::env::temp_dir().join(format!("lanboot-leases-{name}-{}", std::process::id())));
+            let _ = fs::remove_dir_all(&folder.0);
+            folder
+        }
+
+        fn log(&self) -> PathBuf {
+            self.0.join(LOG_NAME)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn grant(last: u8) -> Grant {
+        let mac = Mac([2, 0, 0, 0, 0, last]);
+        let (address, key) = (Ipv4Addr::new(10, 0, 0, last), ClientKey::Mac(mac));
+        Grant { address, key, mac, client_id: None, hostname: None, lease_secs: 60, now: UnixSecs(1000) }
+    }
+
+    fn addresses(table: &Table) -> Vec<u8> {
+        table.list().map(|record| record.address.octets()[3]).collect()
+    }
+
+    #[test]
+    fn leases_outlive_the_store_and_can_be_listed_meanwhile() {
+        let folder = Folder::new("outlive");
+        assert!(read_only(&folder.0).unwrap().is_empty(), "no folder yet");
+        let (mut store, opened) = EmbeddedStore::open(&folder.0).unwrap();
+        assert_eq!(opened, Opened { records: 0, torn_octets: 0 });
+        store.commit(vec![grant(1), grant(2)]).unwrap();
+        assert_eq!(addresses(&read_only(&folder.0).unwrap()), [1, 2]);
+        drop(store);
+        let (store, opened) = EmbeddedStore::open(&folder.0).unwrap();
+        assert_eq!((opened.records, addresses(store.table())), (2, vec![1, 2]));
+    }
+
+    #[test]
+    fn a_second_lanboot_is_told_who_holds_the_lock() {
+        let folder = Folder::new("lock");
+        let (_store, _) = EmbeddedStore::open(&folder.0).unwrap();
+        let error = EmbeddedStore::open(&folder.0).unwrap_err();
+        assert!(error.to_string().contains(&format!("(pid {})", std::process::id())), "{error}");
+    }
+
+    #[test]
+    fn an_unfinished_write_is_removed_and_counted() {
+        let folder = Folder::new("torn");
+        let (mut store, _) = EmbeddedStore::open(&folder.0).unwrap();
+        store.commit(vec![grant(1)]).unwrap();
+        let sound = fs::metadata(folder.log()).unwrap().len();
+        store.commit(vec![grant(2)]).unwrap();
+        drop(store);
+        let whole = fs::metadata(folder.log()).unwrap().len();
+        fs::OpenOptions::new().write(true).open(folder.log()).unwrap().set_len(whole - 3).unwrap();
+        assert_eq!(addresses(&read_only(&folder.0).unwrap()), [1]);
+        let (_, opened) = EmbeddedStore::open(&folder.0).unwrap();
+        assert_eq!(opened, Opened { records: 1, torn_octets: whole - 3 - sound });
+        assert_eq!(fs::metadata(folder.log()).unwrap().len(), sound);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_trusted_is_left_as_it_is() {
+        let folder = Folder::new("damaged");
+        let (mut store, _) = EmbeddedStore::open(&folder.0).unwrap();
+        let sound = fs::metadata(folder.log()).unwrap().len();
+        store.commit(vec![grant(1)]).unwrap();
+        store.commit(vec![grant(2)]).unwrap();
+        drop(store);
+        let mut octets = fs::read(folder.log()).unwrap();
+        octets[sound as usize + 15] ^= 1;
+        fs::write(folder.log(), &octets).unwrap();
+        let error = EmbeddedStore::open(&folder.0).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { offset, .. } if offset == sound), "{error}");
+        assert!(error.to_string().contains(&folder.log().display().to_string()), "{error}");
+        assert_eq!(fs::read(folder.log()).unwrap(), octets);
+    }
+
+    #[test]
+    fn a_log_is_compacted_in_place_and_keeps_its_lock() {
+        let folder = Folder::new("compact");
+        let (mut store, _) = EmbeddedStore::open(&folder.0).unwrap();
+        for second in 0..200 {
+            store.commit(vec![Grant { now: UnixSecs(1000 + second), ..grant(1) }]).unwrap();
+        }
+        assert!(fs::metadata(folder.log()).unwrap().len() < 2 * SMALL_LOG_OCTETS);
+        assert!(EmbeddedStore::open(&folder.0).is_err(), "still locked");
+        drop(store);
+        let (store, _) = EmbeddedStore::open(&folder.0).unwrap();
+        assert_eq!(store.at(Ipv4Addr::new(10, 0, 0, 1)).unwrap().binding().unwrap().granted, UnixSecs(1199));
+    }
+
+    #[test]
+    fn a_compaction_that_finds_no_room_is_put_off_and_grants_go_on() {
+        let disk = SimulatedDisk::default();
+        let (mut store, _) = EmbeddedStore::on(disk.clone()).unwrap();
+        store.compact_above = 0;
+        for second in 0..6 {
+            if second == 5 {
+                disk.fail_in(2);
+            }
+            store.commit(vec![Grant { now: UnixSecs(1000 + second), ..grant(1) }]).unwrap();
+        }
+        assert_eq!((store.logged, store.compact_above, store.is_read_only()), (6, 2 * store.end, false));
+    }
 }

@@ -6,14 +6,20 @@
 
 mod allocate;
 mod codec;
+#[cfg(test)]
+mod conformance;
 mod disk;
 mod embedded;
 mod error;
 mod holds;
 mod log;
 mod memory;
+#[cfg(test)]
+mod model;
 mod record;
 mod runs;
+#[cfg(test)]
+mod simulated;
 mod store;
 mod table;
 

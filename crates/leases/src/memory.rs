@@ -38,3 +38,8 @@ impl LeaseStore for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    crate::conformance::suite!(super::MemoryStore::default());
+}
