@@ -1,0 +1,161 @@
+//! The DHCPv4 service: one thread that receives a burst, asks the [`engine`], writes the leases once, and sends.
+
+mod answer;
+pub mod engine;
+mod probes;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::os::fd::{AsFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use config::ConflictCheck;
+use ipnet::Ipv4Net;
+use leases::{Clock, LeaseStore, UnixSecs};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::net::{ArpSocket, DhcpSocket, EchoSocket};
+use crate::report::Reporter;
+use engine::{Effect, Engine};
+
+/// At most this many packets are taken before their leases are written: enough to share one write among a burst, few
+/// enough that the first of them does not wait for the last.
+const BURST: usize = 64;
+
+/// What the service serves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our address on the link, with its prefix.
+    pub address: Ipv4Net,
+    pub dhcp: config::Dhcp,
+    pub policy: Arc<boot::Policy>,
+}
+
+/// The sockets of the service, opened beforehand.
+pub struct Sockets {
+    pub dhcp: DhcpSocket,
+    pub arp: ArpSocket,
+    pub echo: EchoSocket,
+}
+
+/// The running service; dropping it stops it.
+pub struct DhcpService {
+    stop: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DhcpService {
+    /// Starts serving in a thread of its own.
+    ///
+    /// # Errors
+    /// When the kernel gives no thread or event descriptor.
+    pub fn start(
+        settings: Settings, sockets: Sockets, store: Box<dyn LeaseStore>, reporter: Reporter,
+    ) -> io::Result<DhcpService> {
+        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+        let engine = Engine::new(settings, store, reporter.machines.clone());
+        let service = Loop { engine, sockets, reporter, stop: stop.clone() };
+        let thread = std::thread::Builder::new().name("dhcp".into()).spawn(move || service.run())?;
+        Ok(DhcpService { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for DhcpService {
+    fn drop(&mut self) {
+        // The counter of an event descriptor that is written once cannot overflow, the one way for this to fail.
+        let _ = self.stop.write(1);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Loop {
+    engine: Engine,
+    sockets: Sockets,
+    reporter: Reporter,
+    stop: Arc<EventFd>,
+}
+
+impl Loop {
+    fn run(mut self) {
+        let mut buffer = vec![0; 4096];
+        loop {
+            let ready = self.wait();
+            if ready.stop {
+                return;
+            }
+            let now = clock();
+            if ready.arp {
+                while let Some((address, mac)) = self.sockets.arp.receive() {
+                    self.engine.address_answered(now, address, Some(mac));
+                }
+            }
+            if ready.echo {
+                while let Some(address) = self.sockets.echo.receive() {
+                    self.engine.address_answered(now, address, None);
+                }
+            }
+            for _ in 0..BURST {
+                let Some(octets) = self.sockets.dhcp.receive(&mut buffer) else { break };
+                self.engine.handle(now, octets);
+            }
+            self.engine.handle_timeout(clock());
+            self.engine.flush(now);
+            self.act();
+        }
+    }
+
+    fn wait(&self) -> Ready {
+        let now = Instant::now();
+        let timeout = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        // A millisecond more than asked, so as not to wake just before the deadline.
+        let timeout = timeout.map_or(PollTimeout::NONE, |wait| {
+            PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+        });
+        let mut fds = [
+            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.sockets.dhcp.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.sockets.arp.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.sockets.echo.as_fd(), PollFlags::POLLIN),
+        ];
+        // An interrupted wait is a wait that found nothing.
+        let _ = poll(&mut fds, timeout);
+        let any = |at: usize| fds[at].any().unwrap_or(false);
+        Ready { stop: any(0), arp: any(2), echo: any(3) }
+    }
+
+    fn act(&mut self) {
+        for effect in self.engine.drain() {
+            let result = match effect {
+                Effect::Send(reply) => self.sockets.dhcp.send(&reply),
+                Effect::Probe { address, how: ConflictCheck::Icmp } => self.sockets.echo.ask(address),
+                Effect::Probe { address, .. } => self.sockets.arp.ask(address),
+                Effect::Happened { machine, step } => {
+                    self.reporter.step(machine, step);
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                let text = format!("a DHCP packet could not be sent: {error}");
+                self.reporter.step(None, journal::Step::Warning { text, fix: None });
+            }
+        }
+    }
+}
+
+struct Ready {
+    stop: bool,
+    arp: bool,
+    echo: bool,
+}
+
+fn clock() -> Clock {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Clock { wall: UnixSecs(wall), running: Instant::now() }
+}
+

@@ -1,0 +1,392 @@
+//! The engine under a simulated clock, with a store in memory: what clients see, packet by packet.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boot::{Policy, Target};
+use config::{Allocation, ConflictCheck, Dhcp, Identity, Reservation};
+use dhcp::Platform;
+use dhcp::v4::packet::{COOKIE, HEADER_OCTETS};
+use dhcp::v4::{Destination, MessageType, Packet};
+use journal::Step;
+use leases::{ClientKey, Clock, Grant, Lease, LeaseStore, MemoryStore, StoreError, Table, Taken, UnixSecs};
+use mac::Mac;
+
+use super::Settings;
+use super::engine::{Effect, Engine};
+use crate::machines::Machines;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+const WAIT: Duration = Duration::from_millis(300);
+
+fn host(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, 1, last)
+}
+
+fn mac(last: u8) -> Mac {
+    Mac([0x52, 0x54, 0, 0, 0, last])
+}
+
+fn guide() -> Dhcp {
+    Dhcp {
+        ranges: vec![(host(200), host(253))],
+        lease: Duration::from_secs(43_200),
+        allocation: Allocation::Sequential,
+        authoritative: true,
+        lease_limit: None,
+        conflict_check: ConflictCheck::Arp,
+        conflict_wait: WAIT,
+        identity: Identity::Machine,
+        reservations: BTreeMap::new(),
+        router: Some(SERVER),
+        dns: vec![],
+        domain: None,
+    }
+}
+
+/// A server on a clock that only the test moves.
+struct Bench {
+    engine: Engine,
+    start: Instant,
+    now: Duration,
+}
+
+/// What came out of the engine, the events aside.
+#[derive(Debug, Default)]
+struct Out {
+    replies: Vec<(MessageType, Vec<u8>, Destination)>,
+    probes: Vec<Ipv4Addr>,
+    steps: Vec<Step>,
+}
+
+impl Out {
+    fn only(&self, kind: MessageType) -> Packet<'_> {
+        assert_eq!(self.replies.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), [kind], "{:?}", self.steps);
+        Packet::parse(&self.replies[0].1).unwrap()
+    }
+
+    fn ignored(&self) -> &str {
+        assert!(self.replies.is_empty());
+        let why = self.steps.iter().find_map(|step| match step {
+            Step::DhcpIgnored { because } => Some(because.as_str()),
+            _ => None,
+        });
+        why.unwrap_or_else(|| panic!("nothing was ignored: {:?}", self.steps))
+    }
+}
+
+impl Bench {
+    fn new(dhcp: Dhcp) -> Bench {
+        Bench::with_store(dhcp, Box::new(MemoryStore::default()))
+    }
+
+    fn with_store(dhcp: Dhcp, store: Box<dyn LeaseStore>) -> Bench {
+        let policy = Policy {
+            http_port: Some(80),
+            tftp: true,
+            ipxe: BTreeMap::from([(Platform::Bios, "undionly.kpxe".to_owned())]),
+            target: Target::BootFile { any: Some("pxelinux.0".into()), by_platform: BTreeMap::new() },
+            ..Policy::default()
+        };
+        let settings = Settings { address: "10.0.1.1/24".parse().unwrap(), dhcp, policy: Arc::new(policy) };
+        let engine = Engine::new(settings, store, Arc::new(Machines::default()));
+        Bench { engine, start: Instant::now(), now: Duration::ZERO }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { wall: UnixSecs(1_000_000 + self.now.as_secs()), running: self.start + self.now }
+    }
+
+    fn hears(&mut self, octets: &[u8]) -> Out {
+        self.engine.handle(self.clock(), octets);
+        self.engine.flush(self.clock());
+        self.out()
+    }
+
+    fn waits(&mut self, time: Duration) -> Out {
+        self.now += time;
+        self.engine.handle_timeout(self.clock());
+        self.out()
+    }
+
+    fn out(&mut self) -> Out {
+        let mut out = Out::default();
+        for effect in self.engine.drain() {
+            match effect {
+                Effect::Send(reply) => out.replies.push((reply.kind, reply.octets, reply.to)),
+                Effect::Probe { address, .. } => out.probes.push(address),
+                Effect::Happened { step, .. } => out.steps.push(step),
+            }
+        }
+        out
+    }
+
+    /// A whole DISCOVER to ACK of one machine; the address it got.
+    fn boots(&mut self, who: Mac) -> Ipv4Addr {
+        let mut out = self.hears(&message(who, &[(53, &[1])]));
+        if out.replies.is_empty() {
+            out = self.waits(WAIT);
+        }
+        let offered = out.only(MessageType::Offer).yiaddr();
+        let out = self.hears(&request(who, offered));
+        assert_eq!(out.only(MessageType::Ack).yiaddr(), offered);
+        offered
+    }
+}
+
+fn message(who: Mac, options: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut octets = vec![0; HEADER_OCTETS];
+    octets[..3].copy_from_slice(&[1, 1, 6]);
+    octets[28..34].copy_from_slice(&who.0);
+    octets[236..240].copy_from_slice(&COOKIE);
+    for (code, data) in options {
+        octets.extend([*code, data.len() as u8]);
+        octets.extend_from_slice(data);
+    }
+    octets.push(255);
+    octets
+}
+
+fn request(who: Mac, address: Ipv4Addr) -> Vec<u8> {
+    message(who, &[(53, &[3]), (54, &SERVER.octets()), (50, &address.octets())])
+}
+
+#[test]
+fn an_address_is_probed_then_offered_then_leased() {
+    let mut bench = Bench::new(guide());
+    let out = bench.hears(&message(mac(1), &[(53, &[1])]));
+    assert_eq!((out.probes.as_slice(), out.replies.len()), ([host(200)].as_slice(), 0));
+    assert!(bench.waits(WAIT / 2).replies.is_empty(), "an offer before the probe is over");
+    let out = bench.waits(WAIT / 2);
+    let offer = out.only(MessageType::Offer);
+    assert_eq!((offer.yiaddr(), offer.u32(51)), (host(200), Some(43_200)));
+    assert_eq!(offer.address(3), Some(SERVER));
+    let out = bench.hears(&request(mac(1), host(200)));
+    assert_eq!(out.only(MessageType::Ack).address(1), Some(Ipv4Addr::new(255, 255, 255, 0)));
+    assert!(matches!(out.steps[..], [Step::DhcpAck { renewal: false, .. }]));
+}
+
+#[test]
+fn machines_that_start_together_get_an_address_each_without_waiting_for_each_other() {
+    let mut bench = Bench::new(guide());
+    for n in 1..=8 {
+        let out = bench.hears(&message(mac(n), &[(53, &[1])]));
+        assert_eq!(out.probes, [host(199 + n)]);
+    }
+    let out = bench.waits(WAIT);
+    let mut offered: Vec<_> = out.replies.iter().map(|(_, octets, _)| Packet::parse(octets).unwrap().yiaddr()).collect();
+    offered.sort();
+    assert_eq!(offered, (200..=207).map(host).collect::<Vec<_>>());
+}
+
+#[test]
+fn asking_again_during_the_probe_gives_one_offer_to_the_newest_request() {
+    let mut bench = Bench::new(guide());
+    bench.hears(&message(mac(1), &[(53, &[1])]));
+    let mut again = message(mac(1), &[(53, &[1])]);
+    again[4..8].copy_from_slice(&7_u32.to_be_bytes());
+    assert!(bench.hears(&again).probes.is_empty());
+    assert_eq!(bench.waits(WAIT).only(MessageType::Offer).xid(), 7);
+    assert!(bench.waits(WAIT).replies.is_empty());
+}
+
+#[test]
+fn an_address_that_answers_is_set_aside_and_the_next_one_tried() {
+    let mut bench = Bench::new(guide());
+    bench.hears(&message(mac(1), &[(53, &[1])]));
+    bench.engine.address_answered(bench.clock(), host(200), Some(mac(99)));
+    let out = bench.out();
+    assert_eq!(out.probes, [host(201)]);
+    assert!(out.steps.contains(&Step::AddressInUse { address: host(200), by: Some(mac(99)) }));
+    assert_eq!(bench.waits(WAIT).only(MessageType::Offer).yiaddr(), host(201));
+    assert_eq!(bench.boots(mac(2)), host(202), "200 stays set aside for others too");
+}
+
+#[test]
+fn the_client_itself_answering_is_no_conflict() {
+    let mut bench = Bench::new(guide());
+    bench.hears(&message(mac(1), &[(53, &[1])]));
+    bench.engine.address_answered(bench.clock(), host(200), Some(mac(1)));
+    assert_eq!(bench.out().only(MessageType::Offer).yiaddr(), host(200));
+}
+
+#[test]
+fn a_machine_keeps_its_address_from_rom_to_os() {
+    let mut bench = Bench::new(guide());
+    let address = bench.boots(mac(1));
+    let os = message(mac(1), &[(53, &[1]), (61, &[255, 1, 2, 3, 4, 5, 6])]);
+    assert_eq!(bench.hears(&os).only(MessageType::Offer).yiaddr(), address);
+}
+
+#[test]
+fn client_identity_by_the_letter_gives_each_identifier_its_own_address() {
+    let mut bench = Bench::new(Dhcp { identity: Identity::ClientId, ..guide() });
+    let address = bench.boots(mac(1));
+    bench.hears(&message(mac(1), &[(53, &[1]), (61, &[255, 1, 2, 3])]));
+    assert_ne!(bench.waits(WAIT).only(MessageType::Offer).yiaddr(), address);
+}
+
+#[test]
+fn the_guides_chain_is_given_by_what_the_client_says() {
+    let mut bench = Bench::new(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
+    let rom = message(mac(1), &[(53, &[1]), (60, b"PXEClient:Arch:00000:UNDI:002001"), (93, &[0, 0]), (97, &[0; 17])]);
+    let out = bench.hears(&rom);
+    let offer = out.only(MessageType::Offer);
+    assert_eq!((offer.text(67).as_deref(), offer.siaddr()), (Some("undionly.kpxe"), SERVER));
+    assert_eq!(offer.text(66).as_deref(), Some("10.0.1.1"));
+    assert_eq!(offer.option(97).unwrap().as_ref(), [0; 17]);
+    assert_eq!(offer.option(60), None, "with option 60 UEFI would ask port 4011");
+    let ipxe = message(mac(1), &[(53, &[1]), (60, b"PXEClient"), (77, b"iPXE"), (93, &[0, 0]), (175, &[0x13, 1, 1])]);
+    let out = bench.hears(&ipxe);
+    let offer = out.only(MessageType::Offer);
+    assert_eq!(offer.text(67).as_deref(), Some("pxelinux.0"));
+    assert_eq!(offer.option(175).unwrap().as_ref(), [176, 1, 1]);
+    let out = bench.hears(&message(mac(1), &[(53, &[1]), (60, b"udhcp 1.35")]));
+    let offer = out.only(MessageType::Offer);
+    assert_eq!((offer.option(67), offer.siaddr()), (None, Ipv4Addr::UNSPECIFIED));
+}
+
+#[test]
+fn a_reservation_is_for_its_machine_alone() {
+    let reserved = Reservation { address: Some(host(200)), hostname: Some("db1".into()) };
+    let mut bench = Bench::new(Dhcp { reservations: BTreeMap::from([(mac(7), reserved)]), ..guide() });
+    assert_eq!(bench.boots(mac(1)), host(201));
+    assert_eq!(bench.boots(mac(7)), host(200));
+    let out = bench.hears(&request(mac(1), host(200)));
+    assert_eq!(out.only(MessageType::Nak).yiaddr(), Ipv4Addr::UNSPECIFIED);
+}
+
+#[test]
+fn what_another_has_is_refused_and_what_another_server_offered_is_left_alone() {
+    let mut bench = Bench::new(guide());
+    let address = bench.boots(mac(1));
+    assert!(matches!(bench.hears(&request(mac(2), address)).replies[..], [(MessageType::Nak, _, Destination::Broadcast)]));
+    let elsewhere = message(mac(2), &[(53, &[3]), (54, &[10, 0, 1, 9]), (50, &[10, 0, 1, 77])]);
+    assert!(bench.hears(&elsewhere).ignored().contains("10.0.1.9"));
+}
+
+#[test]
+fn two_asking_for_one_address_in_one_burst_get_one_ack_and_one_nak() {
+    let mut bench = Bench::new(guide());
+    bench.engine.handle(bench.clock(), &request(mac(1), host(210)));
+    bench.engine.handle(bench.clock(), &request(mac(2), host(210)));
+    bench.engine.flush(bench.clock());
+    let kinds: Vec<_> = bench.out().replies.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(kinds, [MessageType::Ack, MessageType::Nak]);
+}
+
+#[test]
+fn the_lease_limit_stops_new_machines_but_not_known_ones() {
+    let mut bench = Bench::new(Dhcp { lease_limit: Some(1), ..guide() });
+    let address = bench.boots(mac(1));
+    assert!(bench.hears(&message(mac(2), &[(53, &[1])])).ignored().contains("limit of 1"));
+    assert_eq!(bench.boots(mac(1)), address);
+}
+
+#[test]
+fn an_exhausted_range_is_said_and_a_released_address_serves_again() {
+    let mut bench = Bench::new(Dhcp { ranges: vec![(host(200), host(200))], ..guide() });
+    let address = bench.boots(mac(1));
+    assert!(bench.hears(&message(mac(2), &[(53, &[1])])).ignored().contains("no free address"));
+    let mut release = message(mac(1), &[(53, &[7]), (54, &SERVER.octets())]);
+    release[12..16].copy_from_slice(&address.octets());
+    assert!(matches!(bench.hears(&release).steps[..], [Step::DhcpRelease { .. }]));
+    assert_eq!(bench.boots(mac(2)), address);
+}
+
+#[test]
+fn an_offer_is_held_for_its_client() {
+    let mut bench = Bench::new(Dhcp { ranges: vec![(host(200), host(200))], ..guide() });
+    bench.hears(&message(mac(1), &[(53, &[1])]));
+    bench.waits(WAIT);
+    assert!(bench.hears(&message(mac(2), &[(53, &[1])])).ignored().contains("no free address"));
+    assert!(matches!(bench.hears(&request(mac(2), host(200))).replies[..], [(MessageType::Nak, ..)]));
+    bench.now += Duration::from_secs(61);
+    assert_eq!(bench.boots(mac(2)), host(200));
+}
+
+#[test]
+fn a_declined_address_is_not_offered_again_for_a_while() {
+    let mut bench = Bench::new(guide());
+    let address = bench.boots(mac(1));
+    let decline = message(mac(1), &[(53, &[4]), (54, &SERVER.octets()), (50, &address.octets())]);
+    bench.hears(&decline);
+    assert_ne!(bench.boots(mac(1)), address);
+}
+
+#[test]
+fn renewal_needs_no_probe_and_is_unicast() {
+    let mut bench = Bench::new(guide());
+    let address = bench.boots(mac(1));
+    let mut renew = message(mac(1), &[(53, &[3])]);
+    renew[12..16].copy_from_slice(&address.octets());
+    let out = bench.hears(&renew);
+    assert_eq!(out.replies[0].2, Destination::Unicast(std::net::SocketAddrV4::new(address, 68)));
+    assert!(matches!(out.steps[..], [Step::DhcpAck { renewal: true, .. }]));
+}
+
+#[test]
+fn inform_gets_options_and_no_lease() {
+    let mut bench = Bench::new(guide());
+    let mut inform = message(mac(1), &[(53, &[8])]);
+    inform[12..16].copy_from_slice(&host(50).octets());
+    let out = bench.hears(&inform);
+    let ack = out.only(MessageType::Ack);
+    assert_eq!((ack.yiaddr(), ack.u32(51), ack.address(3)), (Ipv4Addr::UNSPECIFIED, None, Some(SERVER)));
+}
+
+#[test]
+fn a_relay_on_another_network_is_named() {
+    let mut bench = Bench::new(guide());
+    let mut relayed = message(mac(1), &[(53, &[1])]);
+    relayed[24..28].copy_from_slice(&[10, 9, 9, 1]);
+    assert!(bench.hears(&relayed).ignored().contains("10.9.9.1"));
+}
+
+/// A store whose disk is full.
+#[derive(Default)]
+struct Full(MemoryStore);
+
+impl LeaseStore for Full {
+    fn table(&self) -> &Table {
+        self.0.table()
+    }
+    fn commit(&mut self, _: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
+        Err(full())
+    }
+    fn release(&mut self, _: Ipv4Addr, _: &ClientKey, _: UnixSecs) -> Result<bool, StoreError> {
+        Err(full())
+    }
+    fn decline(&mut self, _: Ipv4Addr, _: UnixSecs) -> Result<(), StoreError> {
+        Err(full())
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_not_acknowledged_and_said_once() {
+    let mut bench = Bench::with_store(guide(), Box::new(Full::default()));
+    let first = bench.hears(&request(mac(1), host(200)));
+    assert!(first.replies.is_empty() && matches!(first.steps[..], [Step::Warning { .. }]), "{first:?}");
+    let second = bench.hears(&request(mac(1), host(200)));
+    assert!(second.replies.is_empty() && second.steps.is_empty(), "{second:?}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_packet_makes_the_engine_panic(
+        bodies in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80), 1..40),
+        kinds in proptest::collection::vec(0u8..10, 40),
+    ) {
+        let mut bench = Bench::new(guide());
+        for (n, body) in bodies.iter().enumerate() {
+            let mut octets = message(mac(n as u8 % 3), &[(53, &[kinds[n]]), (54, &SERVER.octets())]);
+            octets.pop();
+            octets.extend_from_slice(body);
+            octets[12 + n % 4] = body.first().copied().unwrap_or(0);
+            bench.hears(&octets);
+            bench.waits(WAIT / 3);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The DHCP server's socket: hears broadcasts on one interface, and reaches clients that have no address yet.
+
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use dhcp::v4::{Destination, Reply};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::frame::{NOTHING, packet_socket, send_frame, udp};
+use super::{Interface, OpenError};
+
+const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+/// Room for a burst of requests while a lease is being written: the kernel's default holds a few hundred.
+const RECEIVE_OCTETS: usize = 1 << 20;
+
+pub struct DhcpSocket {
+    udp: Socket,
+    frames: OwnedFd,
+    interface: Interface,
+    /// The address that replies come from.
+    server: Ipv4Addr,
+}
+
+impl DhcpSocket {
+    pub fn open(interface: &Interface, server: Ipv4Addr) -> Result<DhcpSocket, OpenError> {
+        let open = || {
+            let udp = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+            udp.bind_device(Some(interface.name.as_bytes()))?;
+            udp.set_broadcast(true)?;
+            udp.set_nonblocking(true)?;
+            udp.set_recv_buffer_size(RECEIVE_OCTETS)?;
+            // Requests are broadcast, so the socket must not be bound to our address.
+            udp.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT).into())?;
+            Ok(udp)
+        };
+        let udp = open().map_err(interface.error("UDP port 67", Some(SERVER_PORT)))?;
+        let frames = packet_socket(interface, NOTHING).map_err(interface.error("a packet socket", None))?;
+        Ok(DhcpSocket { udp, frames, interface: interface.clone(), server })
+    }
+
+    /// The next datagram; `None` when nothing waits.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        let octets = nix::sys::socket::recv(self.udp.as_raw_fd(), buffer, MsgFlags::empty()).ok()?;
+        Some(&buffer[..octets])
+    }
+
+    pub fn send(&self, reply: &Reply) -> io::Result<()> {
+        match reply.to {
+            Destination::Relay(to) | Destination::Unicast(to) => self.send_udp(to, &reply.octets),
+            Destination::Broadcast => {
+                self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT), &reply.octets)
+            }
+            Destination::Hardware { mac, address } => {
+                let from = (self.interface.mac, self.server, SERVER_PORT);
+                let frame = udp(from, (mac, address, CLIENT_PORT), &reply.octets);
+                send_frame(&self.frames, &self.interface, &frame)
+            }
+        }
+    }
+
+    fn send_udp(&self, to: SocketAddrV4, octets: &[u8]) -> io::Result<()> {
+        // An interface may have more addresses than ours: say which one the reply comes from.
+        let info = libc::in_pktinfo {
+            ipi_ifindex: self.interface.index as i32,
+            ipi_spec_dst: libc::in_addr { s_addr: u32::from(self.server).to_be() },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        };
+        let to = SockaddrIn::from(to);
+        let control = [ControlMessage::Ipv4PacketInfo(&info)];
+        sendmsg(self.udp.as_raw_fd(), &[IoSlice::new(octets)], &control, MsgFlags::empty(), Some(&to))?;
+        Ok(())
+    }
+}
+
+impl AsFd for DhcpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.udp.as_fd()
+    }
+}

@@ -1,0 +1,81 @@
+//! Opens every socket that clients reach. All of them stay on one interface.
+
+mod arp;
+mod dhcp;
+mod echo;
+mod frame;
+
+pub use arp::ArpSocket;
+pub use dhcp::DhcpSocket;
+pub use echo::EchoSocket;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+
+use mac::Mac;
+use nix::net::if_::if_nametoindex;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// The interface that lanboot serves on.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    pub name: String,
+    pub index: u32,
+    pub mac: Mac,
+}
+
+/// A socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {what} on {interface}: {source}")]
+pub struct OpenError {
+    /// For example `UDP port 69`.
+    pub what: String,
+    /// The port, where the socket has one.
+    pub port: Option<u16>,
+    pub interface: String,
+    pub source: io::Error,
+}
+
+impl Interface {
+    /// Looks an interface up by its name.
+    ///
+    /// # Errors
+    /// When there is none, or it is not an Ethernet interface.
+    pub fn named(name: &str) -> io::Result<Interface> {
+        let index = if_nametoindex(name)?;
+        let mac = frame::hardware_address(name)?;
+        Ok(Interface { name: name.to_owned(), index, mac })
+    }
+
+    fn error(&self, what: impl Into<String>, port: Option<u16>) -> impl FnOnce(io::Error) -> OpenError {
+        let (what, interface) = (what.into(), self.name.clone());
+        move |source| OpenError { what, port, interface, source }
+    }
+
+    /// TFTP's well-known socket.
+    pub fn tftp(&self, address: Ipv4Addr, port: u16) -> Result<UdpSocket, OpenError> {
+        let open = || {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+            socket.bind_device(Some(self.name.as_bytes()))?;
+            socket.bind(&SocketAddrV4::new(address, port).into())?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        };
+        open().map_err(self.error(format!("UDP port {port}"), Some(port)))
+    }
+
+    /// HTTP's listening sockets: one for the interface, one for programs on this host that use the same address.
+    pub fn http(&self, address: Ipv4Addr, port: u16) -> Result<Vec<TcpListener>, OpenError> {
+        let open = |device: &str| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?; // or connections of a run before this one would block the port
+            socket.bind_device(Some(device.as_bytes()))?;
+            socket.bind(&SocketAddrV4::new(address, port).into())?;
+            socket.listen(1024)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        };
+        let both = [self.name.as_str(), "lo"].into_iter().map(open).collect();
+        Result::map_err(both, self.error(format!("TCP port {port}"), Some(port)))
+    }
+}

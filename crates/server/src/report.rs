@@ -1,0 +1,34 @@
+//! The one place where what happened becomes a journal event.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use journal::{Journal, Step};
+use mac::Mac;
+
+use crate::machines::Machines;
+
+/// Where every service reports to.
+#[derive(Clone)]
+pub struct Reporter {
+    pub journal: Journal,
+    pub machines: Arc<Machines>,
+}
+
+impl Reporter {
+    /// Something happened to this machine, or to the host when there is none.
+    pub fn step(&self, machine: Option<Mac>, step: Step) {
+        let up = machine.is_some_and(|mac| self.machines.follow(mac, &step, Instant::now()));
+        self.journal.append(machine, step);
+        if up {
+            let detail = Some("it asked for an address after its kernel was sent".to_owned());
+            self.step(machine, Step::OsUp { how: "dhcp".into(), detail });
+        }
+    }
+
+    /// Something happened with the machine that has this address.
+    pub fn step_at(&self, address: Ipv4Addr, step: Step) {
+        self.step(self.machines.by_address(address), step);
+    }
+}
