@@ -390,3 +390,8 @@ proptest::proptest! {
         }
     }
 }
+
+fn full() -> StoreError {
+    let error = std::io::Error::from(std::io::ErrorKind::StorageFull);
+    StoreError::Io { doing: "write", path: "/leases.log".into(), error }
+}
