@@ -171,8 +171,10 @@ pub enum Step {
     Host {
         action: String,
     },
+    /// A service is ready. In JSON the place is `address`, as `at` is the event's time.
     Listening {
         service: String,
+        #[serde(rename = "address")]
         at: SocketAddrV4,
     },
     /// Worth a person's attention. `fix`: what to do about it.

@@ -1,5 +1,6 @@
 //! What happened: one mechanism that DHCP, TFTP, HTTP, the host and the lab all report to.
 
+pub mod catalogue;
 pub mod event;
 mod journal;
 mod line;

@@ -371,8 +371,10 @@ impl Boot {
 
     /// The real transfer came: that the size was asked first is of no more interest.
     fn drop_size_probe(&mut self, file: &str) {
-        let probed = |line: &mut Line| line.text.starts_with(&format!("{} asked for its size only", clean(file)));
-        self.lines.pop_if(probed);
+        let probed = format!("{} asked for its size only", clean(file));
+        if self.lines.last().is_some_and(|line| line.text.starts_with(&probed)) {
+            self.lines.pop();
+        }
     }
 }
 
