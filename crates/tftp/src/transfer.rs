@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::options::{Agreed, Limits};
-use crate::packet::{ErrorCode, Packet, Request, data_header};
+use crate::packet::{DATA_HEADER_OCTETS, ErrorCode, Packet, Request, data_header};
 use crate::rtt::Rtt;
 
 /// A transfer from its request to its outcome.
@@ -79,6 +79,8 @@ pub enum Outcome {
     Aborted { code: ErrorCode, message: String, progress: Progress },
     /// The client's host says that nobody listens on the client's port (any more).
     Unreachable { progress: Progress },
+    /// The client sent another request from the same port.
+    Superseded { progress: Progress },
     /// The client no longer answered.
     TimedOut { silence: Duration, progress: Progress },
 }
@@ -149,6 +151,17 @@ impl Transfer {
     pub fn handle_unreachable(&mut self) {
         let progress = self.progress();
         self.outcome.get_or_insert(Outcome::Unreachable { progress });
+    }
+
+    /// The client sent another request from the same port, and so has given this transfer up. Some ROMs end their probe
+    /// for the size that way.
+    pub fn handle_new_request(&mut self) {
+        let progress = self.progress();
+        let outcome = match self.agreed.tsize && self.acked == 0 {
+            true => Outcome::SizeProbe { octets: self.size },
+            false => Outcome::Superseded { progress },
+        };
+        self.outcome.get_or_insert(outcome);
     }
 
     /// Looks at the clock. Does nothing before [`Transfer::poll_timeout`].
@@ -295,8 +308,13 @@ impl Transfer {
 }
 
 impl Run {
+    /// Length of every datagram but perhaps the last.
+    pub fn datagram_octets(&self) -> usize {
+        DATA_HEADER_OCTETS + usize::from(self.block_octets)
+    }
+
     /// Lays out the run's datagrams one after the other, `octets` being its file data: all but the last are
-    /// `block_octets` + 4 octets long.
+    /// [`Run::datagram_octets`] long.
     ///
     /// # Panics
     /// If `octets` is not as long as the run says.
@@ -338,6 +356,7 @@ impl fmt::Display for Outcome {
                 write!(f, "the client closed its port {progress}")?;
                 progress.hint_at_last_window(f)
             }
+            Outcome::Superseded { progress } => write!(f, "the client asked anew {progress}"),
             Outcome::TimedOut { silence, progress } => {
                 write!(f, "no answer from the client for {} s", silence.as_secs())?;
                 match progress.answered {

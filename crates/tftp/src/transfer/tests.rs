@@ -290,6 +290,22 @@ fn an_error_later_or_without_tsize_is_an_abort() {
 }
 
 #[test]
+fn another_request_ends_a_size_probe_or_supersedes_the_transfer() {
+    let now = Instant::now();
+    let mut transfer = begin(now, 5000, &[("tsize", "0"), ("blksize", "1456")]);
+    transfer.poll_transmit();
+    transfer.handle_new_request();
+    assert_eq!(transfer.outcome(), Some(&Outcome::SizeProbe { octets: 5000 }));
+
+    let mut transfer = begin(now, 5000, &[]);
+    run(&mut transfer);
+    ack(&mut transfer, now, 1);
+    transfer.handle_new_request();
+    let sentence = transfer.outcome().map(Outcome::to_string);
+    assert_eq!(sentence.as_deref(), Some("the client asked anew after block 1 of 10"));
+}
+
+#[test]
 fn nothing_is_sent_after_the_end() {
     let now = Instant::now();
     let mut transfer = begin(now, 5000, &[]);
