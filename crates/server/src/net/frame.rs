@@ -12,6 +12,7 @@ use super::Interface;
 /// IPv4's protocol number on Ethernet, for a socket that only sends.
 pub(super) const NOTHING: u16 = 0;
 pub(super) const ETH_P_ARP: u16 = 0x0806;
+pub(super) const ETH_P_IP: u16 = 0x0800;
 
 /// A packet socket on one interface; receives frames of `ethertype` only.
 pub(super) fn packet_socket(interface: &Interface, ethertype: u16) -> io::Result<OwnedFd> {

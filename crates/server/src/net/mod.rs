@@ -11,6 +11,7 @@ pub use echo::EchoSocket;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 
 use mac::Mac;
 use nix::net::if_::if_nametoindex;
@@ -78,4 +79,16 @@ impl Interface {
         let both = [self.name.as_str(), "lo"].into_iter().map(open).collect();
         Result::map_err(both, self.error(format!("TCP port {port}"), Some(port)))
     }
+}
+
+/// A packet socket that hears every IPv4 frame on the interface.
+pub(crate) fn ip_socket(interface: &Interface) -> Result<OwnedFd, OpenError> {
+    frame::packet_socket(interface, frame::ETH_P_IP).map_err(interface.error("a packet socket", None))
+}
+
+/// Sends a DHCP client's message from an interface that may have no address.
+pub(crate) fn send_broadcast(socket: &OwnedFd, interface: &Interface, payload: &[u8]) -> io::Result<()> {
+    let from = (interface.mac, Ipv4Addr::UNSPECIFIED, 68);
+    let frame = frame::udp(from, (Mac::BROADCAST, Ipv4Addr::BROADCAST, 67), payload);
+    frame::send_frame(socket, interface, &frame)
 }
