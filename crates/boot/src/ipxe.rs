@@ -1,6 +1,6 @@
 //! Writes a decision as an iPXE script.
 
-use std::fmt::Write;
+use std::fmt;
 
 use mac::Mac;
 
@@ -27,22 +27,66 @@ pub fn machine_of_script(name: &str) -> Option<Mac> {
     name.strip_prefix("boot/")?.strip_suffix(".ipxe")?.parse().ok()
 }
 
-/// The script that loads a machine's kernel; `None` when its target is not one.
-pub fn script(facts: &Facts, policy: &Policy) -> Option<String> {
-    let Target::Linux { kernel, initrds, cmdline } = target(facts, policy) else { return None };
-    let http = policy.http_port.map(|port| http_base(facts, port));
-    let lacks_http = facts.ipxe.is_some_and(|ipxe| !ipxe.has(feature::HTTP));
-    let base = match &http {
-        Some(base) if !lacks_http => base.clone(),
-        _ => format!("tftp://{}", facts.server),
-    };
+/// The published name of the script that leads any iPXE to its own, for those who chain by hand.
+pub const ENTRY: &str = "boot.ipxe";
+
+/// The content of [`ENTRY`].
+pub fn entry_script() -> String {
+    "#!ipxe\nchain --replace boot/${netX/mac:hexhyp}.ipxe\n".into()
+}
+
+/// The script for a machine: loads its kernel, or leads to the script or boot file that is configured.
+pub fn script(facts: &Facts, policy: &Policy) -> String {
+    let base = Base::of(facts, policy);
     let mut text = format!("#!ipxe\n# made by lanboot for {}\n", facts.mac);
+    match target(facts, policy) {
+        Target::Nothing => text.push_str("echo lanboot: nothing is configured to boot\nexit 1\n"),
+        Target::Script { name } => text.push_str(&format!("chain --replace {base}/{name}\n")),
+        Target::BootFile { any, by_platform } => {
+            let platform = facts.arch.and_then(|arch| arch.platform());
+            match platform.and_then(|platform| by_platform.get(&platform)).or(any.as_ref()) {
+                Some(file) => text.push_str(&format!("chain tftp://{}/{file}\n", facts.server)),
+                None => text.push_str("echo lanboot: no boot file is configured for this machine\nexit 1\n"),
+            }
+        }
+        Target::Linux { kernel, initrds, cmdline } => {
+            let cmdline = expand(cmdline, facts, policy);
+            text.push_str(&linux(&base, kernel, initrds, &cmdline, facts.mac));
+        }
+    }
+    text
+}
+
+/// Where an iPXE fetches from.
+enum Base {
+    Http(String),
+    Tftp(String),
+}
+
+impl Base {
+    fn of(facts: &Facts, policy: &Policy) -> Base {
+        let lacks_http = facts.ipxe.is_some_and(|ipxe| !ipxe.has(feature::HTTP));
+        match policy.http_port {
+            Some(port) if !lacks_http => Base::Http(http_base(facts, port)),
+            _ => Base::Tftp(format!("tftp://{}", facts.server)),
+        }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Base::Http(url) | Base::Tftp(url)) = self;
+        f.write_str(url)
+    }
+}
+
+fn linux(base: &Base, kernel: &str, initrds: &[String], cmdline: &str, mac: Mac) -> String {
     let names: Vec<String> = (0..initrds.len()).map(|n| format!("initrd{n}.img")).collect();
     // A kernel started as an EFI binary looks its initrds up by these names; elsewhere they do no harm.
     let initrd_words: String = names.iter().map(|name| format!(" initrd={name}")).collect();
-    let cmdline = expand(cmdline, facts, policy);
+    let mut text = String::new();
     let mut line = |step: &str, command: String| {
-        writeln!(text, "set step {step}\n{command} || goto failed").expect("writing to a String cannot fail");
+        text.push_str(&format!("set step {step}\n{} || goto failed\n", command.trim_end()));
     };
     line("kernel", format!("kernel {base}/{kernel}{initrd_words} {cmdline}"));
     for (name, initrd) in names.iter().zip(initrds) {
@@ -50,12 +94,11 @@ pub fn script(facts: &Facts, policy: &Policy) -> Option<String> {
     }
     line("boot", "boot".into());
     text.push_str("\n:failed\nset error ${errno}\necho lanboot: ${step} failed: error ${error}\n");
-    if let Some(http) = http.filter(|_| !lacks_http) {
-        let url = format!("{http}/report/ipxe-failed?mac={}&step=${{step}}&error=${{error}}", facts.mac.hyphens());
-        writeln!(text, "imgfetch --name report {url} ||").expect("writing to a String cannot fail");
+    if let Base::Http(url) = base {
+        let report = format!("{url}/report/ipxe-failed?mac={}&step=${{step}}&error=${{error}}", mac.hyphens());
+        text.push_str(&format!("imgfetch --name report {report} ||\n"));
     }
-    text.push_str("prompt --timeout 15000 Press a key for the iPXE shell ... && shell || exit 1\n");
-    Some(text)
+    text + "prompt --timeout 15000 Press a key for the iPXE shell ... && shell || exit 1\n"
 }
 
 /// Puts the values of [`PLACEHOLDERS`] into a command line; `{{` and `}}` stand for braces. A name that is not a
@@ -153,15 +196,25 @@ echo lanboot: ${step} failed: error ${error}
 imgfetch --name report http://10.0.1.1/report/ipxe-failed?mac=52-54-00-00-00-01&step=${step}&error=${error} ||
 prompt --timeout 15000 Press a key for the iPXE shell ... && shell || exit 1
 ";
-        assert_eq!(script(&facts(), &policy("quiet ip={ip}")).unwrap(), expected);
+        assert_eq!(script(&facts(), &policy("quiet ip={ip}")), expected);
     }
 
     #[test]
     fn without_http_everything_comes_by_tftp() {
         let mut old = facts();
         old.ipxe = Some(Ipxe::default());
-        let text = script(&old, &policy("")).unwrap();
+        let text = script(&old, &policy(""));
         assert!(text.contains("kernel tftp://10.0.1.1/boot/vmlinuz") && !text.contains("http"), "{text}");
+    }
+
+    #[test]
+    fn other_targets_are_led_to() {
+        let lead = |target| script(&facts(), &Policy { target, ..policy("") });
+        let script = Target::Script { name: "boot/own.ipxe".into() };
+        assert!(lead(script).ends_with("chain --replace http://10.0.1.1/boot/own.ipxe\n"));
+        let file = Target::BootFile { any: Some("pxelinux.0".into()), by_platform: Default::default() };
+        assert!(lead(file).ends_with("chain tftp://10.0.1.1/pxelinux.0\n"));
+        assert!(lead(Target::Nothing).ends_with("exit 1\n"));
     }
 
     #[test]
