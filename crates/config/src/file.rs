@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, TextFile};
 use crate::said::{self, Given, Said};
 use crate::value::{self, Wrong};
-use crate::{Transport, keys};
+use crate::{Transport, keys, syntax};
 
 /// Reads a configuration file. Relative paths in it are relative to the file's own folder.
 ///
@@ -24,7 +24,7 @@ use crate::{Transport, keys};
 pub fn read(source: &Arc<TextFile>, mistakes: &mut Diagnostics) -> Option<Said> {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     if !errors.is_empty() {
-        mistakes.extend(errors.iter().map(|error| syntax_error(source, error)));
+        mistakes.extend(syntax::explain(source, &errors));
         return None;
     }
     let folder = source.path.parent().unwrap_or(Path::new(""));
@@ -34,17 +34,6 @@ pub fn read(source: &Arc<TextFile>, mistakes: &mut Diagnostics) -> Option<Said> 
     let mut said = reader.root(&root);
     said.places = reader.places;
     Some(said)
-}
-
-fn syntax_error(source: &Arc<TextFile>, error: &toml::de::Error) -> Diagnostic {
-    let span = error.span().unwrap_or(0..0);
-    let what = format!("this is not valid TOML: {}", error.message().trim_end());
-    let fix = if error.message().contains("duplicate key") {
-        "keep one of the two"
-    } else {
-        "compare with the examples in docs/configuration.md; text values stand between \"quotes\""
-    };
-    Diagnostic::error(what).at(Place::File { source: source.clone(), span }).fix(fix)
 }
 
 struct Reader<'a> {
@@ -164,7 +153,7 @@ impl<'a> Reader<'a> {
         let mut files = BTreeMap::new();
         if let Some(value) = section.table.get("files") {
             self.note(section, "files", value);
-            if let Some(table) = self.table(value, "files") {
+            if let Some(table) = self.table(value, &join(&section.path, "files")) {
                 // A machine's files have the same keys as everybody's.
                 let section = Section { path: "boot.files".into(), table };
                 self.refuse_unknown(&section);
@@ -228,16 +217,39 @@ impl<'a> Reader<'a> {
                 path => format!("unknown key `{name}` in [{path}]"),
             };
             let place = self.place(key.span());
-            self.mistakes.push(Diagnostic::error(what).at(place).fix(keys::suggest(&section.path, name)));
+            let meant = keys::meant(&section.path, name);
+            let fix = match meant {
+                Some(meant) if meant.section == section.path => format!("did you mean `{}`?", meant.name),
+                Some(meant) => format!("`{name}` belongs to [{}]", meant.section),
+                None => {
+                    let names: Vec<_> = keys::of(&section.path).map(|key| key.name).collect();
+                    format!("the keys here are {}", names.join(", "))
+                }
+            };
+            if let Some(meant) = meant {
+                self.meant(&join(meant.section, meant.name), &place);
+            }
+            self.mistakes.push(Diagnostic::error(what).at(place).fix(fix));
         }
     }
 
-    fn table<'v>(&mut self, value: &'v Value<'v>, key: &str) -> Option<&'v DeTable<'v>> {
+    /// Takes note that a key was meant, and all below it if it is a section, so that nobody complains of its absence
+    /// after the real mistake.
+    fn meant(&mut self, path: &str, place: &Place) {
+        let below = keys::of(path).map(|key| join(path, key.name));
+        for path in below.chain([path.to_owned()]) {
+            self.places.entry(path).or_insert_with(|| place.clone());
+        }
+    }
+
+    fn table<'v>(&mut self, value: &'v Value<'v>, path: &str) -> Option<&'v DeTable<'v>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => {
-                let fix = format!("write [{key}] on a line of its own and its keys below, or {key} = {{ … }}");
-                self.expected(key, "a table", value, fix);
+                let fix = format!("write [{path}] on a line of its own and its keys below it");
+                let place = self.place(value.span());
+                self.meant(path, &place);
+                self.expected(path, "a table", value, fix);
                 None
             }
         }
@@ -280,18 +292,18 @@ impl<'a> Reader<'a> {
     ) -> Option<Given<T>> {
         let value = section.table.get(key)?;
         self.note(section, key, value);
-        self.one_text(key, value, read)
+        self.one_text(&join(&section.path, key), value, read)
     }
 
     fn one_text<T>(
         &mut self,
-        key: &str,
+        path: &str,
         value: &Value<'_>,
         read: impl FnOnce(&str) -> Result<T, Wrong>,
     ) -> Option<Given<T>> {
         let place = self.place(value.span());
         let Some(text) = value.get_ref().as_str() else {
-            self.expected(key, "text", value, format!("write it between quotes, as in {}", example(key)));
+            self.expected(path, "text", value, format!("write text between quotes, as in {}", example(path)));
             return None;
         };
         match read(text) {
@@ -308,8 +320,11 @@ impl<'a> Reader<'a> {
         let Some(value) = section.table.get(key) else { return Vec::new() };
         self.note(section, key, value);
         match value.get_ref() {
-            DeValue::Array(items) => items.iter().filter_map(|item| self.one_text(key, item, &read)).collect(),
-            _ => self.one_text(key, value, read).into_iter().collect(),
+            DeValue::Array(items) => {
+                let path = join(&section.path, key);
+                items.iter().filter_map(|item| self.one_text(&path, item, &read)).collect()
+            }
+            _ => self.one_text(&join(&section.path, key), value, read).into_iter().collect(),
         }
     }
 
@@ -344,7 +359,12 @@ impl<'a> Reader<'a> {
         let value = section.table.get(key)?;
         let place = self.note(section, key, value);
         let Some(number) = value.get_ref().as_integer() else {
-            self.expected(key, "a number", value, format!("write {key} = {}, without quotes", example(key)));
+            self.expected(
+                key,
+                "a number",
+                value,
+                format!("write {key} = {}, without quotes", example(&join(&section.path, key))),
+            );
             return None;
         };
         let read = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|number| bounds.contains(number));
@@ -359,7 +379,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn expected(&mut self, key: &str, expected: &str, value: &Value<'_>, fix: String) {
+    fn expected(&mut self, path: &str, expected: &str, value: &Value<'_>, fix: String) {
+        let key = path.rsplit('.').next().unwrap_or(path);
         let found = match value.get_ref() {
             DeValue::String(_) => "text",
             DeValue::Integer(_) => "a number",
@@ -387,6 +408,6 @@ fn join(section: &str, key: &str) -> String {
 }
 
 /// A key's example value, from the table of keys.
-fn example(key: &str) -> &'static str {
-    keys::KEYS.iter().find(|known| known.name == key).map_or("\"…\"", |known| known.example)
+fn example(path: &str) -> &'static str {
+    keys::KEYS.iter().find(|key| join(key.section, key.name) == path).map_or("\"…\"", |key| key.example)
 }

@@ -124,16 +124,13 @@ pub fn of(section: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.section == section)
 }
 
-/// What somebody who wrote the unknown key `name` into `section` probably wanted.
-pub(crate) fn suggest(section: &str, name: &str) -> String {
-    if let Some(near) = nearest(name, of(section).map(|key| key.name)) {
-        return format!("did you mean `{near}`?");
+/// The key that somebody who wrote the unknown key `name` into `section` probably meant.
+pub(crate) fn meant(section: &str, name: &str) -> Option<&'static Key> {
+    let near = nearest(name, of(section).map(|key| key.name));
+    match near {
+        Some(near) => of(section).find(|key| key.name == near),
+        None => KEYS.iter().find(|key| key.name == name && !key.section.is_empty()),
     }
-    if let Some(elsewhere) = KEYS.iter().find(|key| key.name == name && !key.section.is_empty()) {
-        return format!("`{name}` belongs to [{}]", elsewhere.section);
-    }
-    let names: Vec<_> = of(section).map(|key| key.name).collect();
-    format!("the keys here are {}", names.join(", "))
 }
 
 /// The reference table of a section for docs/configuration.md.

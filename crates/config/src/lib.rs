@@ -19,6 +19,7 @@ mod nearest;
 mod resolve;
 pub mod said;
 mod surroundings;
+mod syntax;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};

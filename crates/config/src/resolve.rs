@@ -50,7 +50,10 @@ pub fn load_text(
         None => in_flags,
         Some(source) => match file::read(source, &mut mistakes) {
             Some(in_file) => in_flags.over(in_file),
-            None => return Err(mistakes),
+            None => {
+                mistakes.sort();
+                return Err(mistakes);
+            }
         },
     };
     let mut resolver = Resolver { said: &said, around, found: mistakes, publish: Vec::new() };

@@ -120,9 +120,10 @@ const UNITS: &[(&str, u64)] =
 /// A whole number and its unit: `300ms`, `90s`, `12h`.
 pub(crate) fn duration(text: &str) -> Read<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
+    let (number, rest) = text.split_at(digits);
+    let unit = rest.trim_start();
     let fix = "write a number and its unit, such as 90s or 12h (ms, s, m, h, d, w)";
-    let Some((_, millis)) = UNITS.iter().find(|(name, _)| *name == unit.trim_start()) else {
+    let Some((_, millis)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         let what = match (number, unit) {
             ("", _) => format!("`{text}` is not a length of time"),
             (_, "") => format!("`{text}` lacks its unit"),

@@ -47,7 +47,7 @@ impl Resolver<'_> {
         let roots = self.roots(tftp, http_port.is_some());
         let mut target = self.target(&said.boot.target, &roots);
         let machines = self.machines(&roots);
-        let keys = ["boot.kernel", "boot.script", "boot.file", "boot.files"];
+        let keys = ["boot.kernel", "boot.initrd", "boot.cmdline", "boot.script", "boot.file", "boot.files"];
         if roots.sound && !keys.iter().any(|key| said.mentions(key)) {
             target = self.without_target(&roots, machines.values().any(|machine| machine.target.is_some()));
         }
@@ -79,7 +79,7 @@ impl Resolver<'_> {
                 continue;
             };
             if roots.folders.iter().all(|folder| folder.value != given.value) {
-                roots.sound &= self.exists(given, &format!("folder {key}"), Entry::Folder);
+                roots.sound &= self.exists(given, "boot root", Entry::Folder);
                 roots.folders.push(given.clone());
             }
         }

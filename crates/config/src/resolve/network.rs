@@ -30,7 +30,10 @@ impl Resolver<'_> {
         let said = &self.said.network;
         if let (Some(bridge), Some(interface)) = (&said.bridge, &said.interface) {
             let what = "lanboot serves on one link, but both a bridge and an interface are named";
-            let fix = format!("keep one; to enslave {0} to the bridge, write ports = [\"{0}\"]", interface.value);
+            let fix = format!(
+                "keep one; to enslave {0} to the bridge, write ports = [\"{0}\"] (flag: --port {0})",
+                interface.value
+            );
             self.found.push(
                 Diagnostic::error(what).at(interface.place.clone()).also(bridge.place.clone(), "the bridge").fix(fix),
             );
