@@ -1,4 +1,5 @@
 pub mod files;
+pub mod http_boot;
 pub mod dhcp;
 pub mod machines;
 pub mod net;
