@@ -1,8 +1,14 @@
+//! The outside world: every socket that clients reach, the clock, and the loops that ask the pure crates.
+
+pub mod dhcp;
 pub mod files;
 pub mod http_boot;
-pub mod dhcp;
 pub mod machines;
+mod made;
 pub mod net;
 pub mod report;
-pub mod tftp;
 pub mod rival;
+mod service;
+pub mod tftp;
+
+pub use service::{Bound, Running, Settings};

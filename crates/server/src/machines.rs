@@ -9,10 +9,10 @@ use boot::{Facts, History};
 use journal::{Role, Step};
 use mac::Mac;
 
-/// Machines not heard of for this long are forgotten when room is needed.
-const FORGET_AFTER: Duration = Duration::from_secs(3600);
-/// Room for this many before old ones are forgotten.
-const ROOM: usize = 4096;
+/// Machines not heard of for this long are forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How often that is looked after.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// Shared by all services; every method takes the lock for a few look-ups only.
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ pub struct Machines(Mutex<Known>);
 struct Known {
     by_mac: HashMap<Mac, Machine>,
     by_address: HashMap<Ipv4Addr, Mac>,
+    swept: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -92,7 +93,8 @@ impl Machines {
 
 impl Known {
     fn machine(&mut self, mac: Mac, now: Instant) -> &mut Machine {
-        if self.by_mac.len() >= ROOM && !self.by_mac.contains_key(&mac) {
+        if now.duration_since(*self.swept.get_or_insert(now)) > SWEEP_EVERY {
+            self.swept = Some(now);
             self.by_mac.retain(|_, machine| now.duration_since(machine.heard) < FORGET_AFTER);
             let by_mac = &self.by_mac;
             self.by_address.retain(|_, mac| by_mac.contains_key(mac));
