@@ -70,7 +70,8 @@ impl Agreed {
                 Some(seconds.to_string())
             }
             // Text changes its length on the way, so a netascii client would be told a size that it never sees.
-            "tsize" if mode == Mode::Octet => {
+            // And curl takes a `tsize` of 0 for a broken OACK: of an empty file, let the one empty block tell.
+            "tsize" if mode == Mode::Octet && size > 0 => {
                 self.tsize = true;
                 Some(size.to_string())
             }
@@ -170,6 +171,14 @@ mod tests {
     #[test]
     fn unknown_options_are_left_out() {
         assert_eq!(oack(&[("multicast", ""), ("rollover", "0"), ("tsize", "0")]), "tsize=12345");
+    }
+
+    #[test]
+    fn an_empty_file_gets_no_tsize() {
+        let options = vec![("tsize".to_owned(), "0".to_owned())];
+        let request = Request { name: "a".to_owned(), mode: Mode::Octet, options };
+        assert_eq!(Agreed::on(&request, 0, &ETHERNET).oack, []);
+        assert_eq!(Agreed::on(&request, 1, &ETHERNET).oack, [("tsize".to_owned(), "1".to_owned())]);
     }
 
     #[test]
