@@ -61,7 +61,7 @@ impl Connection<'_> {
                 Ok(Some(head)) => head,
                 Ok(None) => return self.hang_up().await,
                 Err(bad) => {
-                    self.send(&Response::text(bad.status(), &bad.to_string()), None, false, false).await?;
+                    self.send(&Response::text(bad.status(), &bad.to_string()), None, true, false).await?;
                     return self.hang_up().await;
                 }
             };
