@@ -150,8 +150,9 @@ impl Door {
             return;
         }
         let most = self.service.settings.max_transfers;
-        let text = format!("{most} TFTP transfers are open, the most allowed at once: {client} and others have to wait");
-        let fix = Some("allow more transfers at once in the configuration's TFTP section".to_owned());
+        let text =
+            format!("{most} TFTP transfers are open, the most allowed at once: {client} and others have to wait");
+        let fix = Some("raise max_transfers in [tftp]".to_owned());
         (self.service.report)(*client.ip(), Step::Warning { text, fix });
     }
 
