@@ -325,3 +325,70 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(source: &Arc<TextFile>, span: Range<usize>) -> Place {
+        Place::File { source: source.clone(), span }
+    }
+
+    #[test]
+    fn a_mistake_on_the_host_has_its_sentence_and_its_fix() {
+        let taken = Diagnostic::error("UDP port 67 on net is held by dnsmasq (pid 812)").fix("stop it");
+        assert_eq!(taken.to_string(), "error: UDP port 67 on net is held by dnsmasq (pid 812)\n  fix: stop it");
+    }
+
+    #[test]
+    fn a_place_in_another_file_is_named_below_the_excerpt() {
+        let (one, two) = (TextFile::new("one.toml", "a = 1\n"), TextFile::new("two.toml", "\n b = 2 \n"));
+        let both = Diagnostic::warning("a and b differ").at(place(&one, 4..5)).also(place(&two, 6..7), "b");
+        assert_eq!(
+            both.to_string(),
+            "warning: a and b differ\n --> one.toml:1:5\n  |\n1 | a = 1\n  |     ^\n  also two.toml:2  b = 2  (b)"
+        );
+    }
+
+    #[test]
+    fn colour_only_where_it_is_welcome() {
+        let diagnostic = Diagnostic::error("no").at(Place::Flag("--lease 1s".into())).fix("yes");
+        assert!(diagnostic.render(true).contains('\x1b'));
+        assert!(!diagnostic.render(false).contains('\x1b'));
+    }
+
+    #[test]
+    fn spans_that_cut_characters_or_leave_the_text_are_drawn_all_the_same() {
+        let source = TextFile::new("x", "ä = \"ö\"");
+        for (start, end) in [(1, 1), (1, 7), (6, 100), (9, 9), (100, 200), (0, 0)] {
+            let text = Diagnostic::error("here").at(place(&source, start..end)).to_string();
+            assert!(text.contains("x:1:"), "{start}..{end}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_value_is_found_only_where_it_was_written_plainly() {
+        let source = TextFile::new("x", r#"a = "1.2.3.4/33" b = "1\u002e2""#);
+        let value = place(&source, 4..16);
+        assert_eq!(value.part("1.2.3.4/33", 8..10), place(&source, 13..15));
+        let escaped = place(&source, 21..31);
+        assert_eq!(escaped.part("1.2", 0..1), escaped);
+        let flag = Place::Flag("--address 1.2.3.4/33".into());
+        assert_eq!(flag.part("1.2.3.4/33", 8..10), flag);
+    }
+
+    #[test]
+    fn files_come_first_and_in_reading_order() {
+        let source = TextFile::new("x", "a = 1\nb = 2\n");
+        let at = |place| Diagnostic::error("no").at(place);
+        let mut found = Diagnostics(vec![
+            at(Place::Host),
+            at(Place::Flag("--b".into())),
+            at(place(&source, 6..7)),
+            at(place(&source, 0..1)),
+        ]);
+        found.sort();
+        let places: Vec<_> = found.iter().map(|found| found.place.to_string()).collect();
+        assert_eq!(places, ["x:1", "x:2", "--b", "this host"]);
+    }
+}

@@ -137,7 +137,11 @@ pub(crate) fn meant(section: &str, name: &str) -> Option<&'static Key> {
 pub fn markdown(section: &str) -> String {
     let mut table = String::from("| Key | Takes | Default | Meaning | Example | Flag |\n|---|---|---|---|---|---|\n");
     for key in of(section) {
-        let flag = if key.flag.is_empty() { String::new() } else { format!("`{}`", key.flag) };
+        let flag = match (key.flag, key.flag.strip_suffix(", repeatable")) {
+            ("", _) => String::new(),
+            (_, Some(flag)) => format!("`{flag}`, repeatable"),
+            (flag, None) => format!("`{flag}`"),
+        };
         let Key { name, takes, default, meaning, example, .. } = key;
         table.push_str(&format!("| `{name}` | {takes} | {default} | {meaning} | `{name} = {example}` | {flag} |\n"));
     }

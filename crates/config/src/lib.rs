@@ -16,6 +16,7 @@ mod file;
 mod flags;
 pub mod keys;
 mod nearest;
+mod print;
 mod resolve;
 pub mod said;
 mod surroundings;
@@ -23,6 +24,7 @@ mod syntax;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
+pub use file::read as read_file;
 pub use flags::Flags;
 pub use resolve::{Loaded, default_range, load, load_text};
 pub use said::Said;

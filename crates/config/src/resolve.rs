@@ -18,6 +18,7 @@ use crate::surroundings::{Entry, Surroundings};
 use crate::{Config, Flags, Http, Publish, Tftp, file};
 
 pub use dhcp::default_range;
+pub(crate) use dhcp::show;
 
 /// A configuration that is taken, and what there is to say about it.
 #[derive(Clone, Debug, PartialEq)]

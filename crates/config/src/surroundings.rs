@@ -53,3 +53,21 @@ impl Surroundings for ThisHost {
         (self.address)(interface)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_tells_files_folders_and_devices_apart() {
+        let host = ThisHost { address: |_| None };
+        let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let look = |path: &Path| host.look(path).map_err(|error| error.kind());
+        assert_eq!(look(&crate_folder.join("Cargo.toml")), Ok(Entry::File));
+        assert_eq!(look(crate_folder), Ok(Entry::Folder));
+        assert_eq!(look(Path::new("/dev/null")), Ok(Entry::Other));
+        assert_eq!(look(&crate_folder.join("nothing")), Err(io::ErrorKind::NotFound));
+        assert!(host.names(crate_folder).contains(&"Cargo.toml".to_owned()));
+        assert!(host.names(&crate_folder.join("nothing")).is_empty());
+    }
+}

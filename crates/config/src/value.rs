@@ -304,3 +304,68 @@ pub(crate) fn path(text: &str) -> Read<PathBuf> {
     }
     Ok(PathBuf::from(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        let cases = [("300ms", 300), ("90s", 90_000), ("5 m", 300_000), ("12h", 43_200_000), ("2w", 1_209_600_000)];
+        for (text, millis) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "h", "12", "12 fortnights", "-1h", "1.5h", "99999999999999999999s", "18446744073709551615w"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn leases_fit_32_bits_of_seconds() {
+        assert_eq!(lease("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(lease("infinite"), Ok(INFINITE));
+        assert_eq!(lease("4294967294s"), Ok(Duration::from_secs(4_294_967_294)));
+        assert!(lease("119s").is_err());
+        assert!(lease("4294967295s").is_err());
+    }
+
+    #[test]
+    fn interface_names_are_what_the_kernel_takes() {
+        for good in ["net", "eth0.100", "br-lan", "a", "fifteen-letters", "straße"] {
+            assert_eq!(interface(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "a:b", "sixteen--letters", "neun-mal-straße", "tab\t"] {
+            assert!(interface(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_forward_may_leave_out_interface_and_second_port() {
+        let to = |port| SocketAddrV4::new(Ipv4Addr::new(10, 0, 3, 100), port);
+        let all = (Transport::Tcp, Some("eth0".to_owned()), 587, to(25));
+        assert_eq!(forward("tcp:eth0:587=10.0.3.100:25"), Ok(all));
+        assert_eq!(forward("udp:53=10.0.3.100"), Ok((Transport::Udp, None, 53, to(53))));
+        for bad in ["", "tcp", "tcp:587", "=", "tcp:1:2:3=10.0.3.100", "sctp:1=10.0.3.100", "tcp:1=10.0.3.100:0"] {
+            assert!(forward(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_part_is_told_from_the_rest() {
+        let part = |text: &str, wrong: Wrong| text[wrong.part.unwrap()].to_owned();
+        let text = "10.0.1.1/33";
+        assert_eq!(part(text, network(text).unwrap_err()), "33");
+        let text = "10.0.1.5 - 10.0.1.x";
+        assert_eq!(part(text, range(text).unwrap_err()), "10.0.1.x");
+        let text = "straße/lang";
+        assert_eq!(part(text, interface(text).unwrap_err()), "/");
+    }
+
+    #[test]
+    fn published_names_stay_inside() {
+        assert_eq!(published_name("/grub/x64.efi").as_deref(), Ok("grub/x64.efi"));
+        for bad in ["", "/", "..", "a/../../b", "/.."] {
+            assert!(published_name(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -90,10 +90,10 @@ impl Resolver<'_> {
         self.check_one_target(said);
         self.check_kernel_settings(said);
         if let Some(kernel) = &said.kernel {
+            let kernel = self.publish_file(kernel, "kernel", Role::Kernel);
             let initrds = said.initrds.iter().map(|initrd| self.publish_file(initrd, "initrd", Role::Initrd)).collect();
-            let cmdline = said.cmdline.as_ref().inspect(|cmdline| self.check_placeholders(cmdline));
-            let cmdline = cmdline.map(|given| given.value.clone()).unwrap_or_default();
-            return Target::Linux { kernel: self.publish_file(kernel, "kernel", Role::Kernel), initrds, cmdline };
+            said.cmdline.as_ref().inspect(|cmdline| self.check_placeholders(cmdline));
+            return Target::Linux { kernel, initrds, cmdline: value(&said.cmdline).unwrap_or_default() };
         }
         if let Some(script) = &said.script {
             return Target::Script { name: self.publish_file(script, "script", Role::Script) };
@@ -195,7 +195,10 @@ impl Resolver<'_> {
 
     fn machines(&mut self, roots: &Roots) -> BTreeMap<mac::Mac, MachinePolicy> {
         let mut policies = BTreeMap::new();
-        for machine in &self.said.machines {
+        // By MAC, so that published names do not depend on the order in which machines are listed.
+        let mut machines: Vec<_> = self.said.machines.iter().collect();
+        machines.sort_by_key(|machine| value(&machine.mac));
+        for machine in machines {
             let target = self.target(&machine.target, roots);
             let target = (target != Target::Nothing).then_some(target);
             if let Some(mac) = &machine.mac {

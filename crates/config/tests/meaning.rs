@@ -1,0 +1,232 @@
+//! What is meant by what is said: defaults, flags over files, published names, trees found by their looks.
+
+mod world;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use boot::{Chain, Target};
+use config::{Config, Dhcp, Http, Link, Loaded, Publish, Source, Tftp};
+use dhcp::Platform;
+use journal::Role;
+
+fn loaded(flags: &str, file: &str) -> Loaded {
+    world::load(flags, file).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn config(flags: &str, file: &str) -> Config {
+    loaded(flags, file).config
+}
+
+fn dhcp(flags: &str, file: &str) -> Dhcp {
+    config(flags, file).dhcp.unwrap()
+}
+
+fn ip(text: &str) -> Ipv4Addr {
+    text.parse().unwrap()
+}
+
+fn file(name: &str, path: &str, role: Role) -> Publish {
+    Publish { name: name.into(), source: Source::File(path.into()), role }
+}
+
+fn folder(path: &str) -> Publish {
+    Publish { name: String::new(), source: Source::Folder(path.into()), role: Role::Other }
+}
+
+#[test]
+fn one_line_of_flags_is_enough() {
+    let flags = "--bridge net=10.0.1.1/24 --kernel /srv/vmlinuz --initrd /srv/initrd.img --cmdline quiet";
+    let Loaded { config, warnings, .. } = loaded(flags, "");
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(config.network.link, Link::Bridge { name: "net".into(), ports: vec![] });
+    assert_eq!(config.network.address, Some("10.0.1.1/24".parse().unwrap()));
+    assert!(config.network.masquerade);
+    assert_eq!(config.tftp, Some(Tftp { port: 69, max_blksize: None, max_windowsize: 64, max_transfers: 1000 }));
+    assert_eq!(config.http, Some(Http { port: 80 }));
+    assert_eq!((config.boot.tftp, config.boot.http_port), (true, Some(80)));
+    assert_eq!(
+        config.boot.target,
+        Target::Linux {
+            kernel: "boot/vmlinuz".into(),
+            initrds: vec!["boot/initrd.img".into()],
+            cmdline: "quiet".into()
+        }
+    );
+    let kernel = file("boot/vmlinuz", "/srv/vmlinuz", Role::Kernel);
+    let initrd = file("boot/initrd.img", "/srv/initrd.img", Role::Initrd);
+    assert_eq!(config.publish, [kernel, initrd]);
+    assert_eq!(config.state_dir, Path::new("/var/lib/lanboot"));
+    let dhcp = config.dhcp.unwrap();
+    assert_eq!(dhcp.ranges, [(ip("10.0.1.100"), ip("10.0.1.254"))]);
+    assert_eq!((dhcp.lease, dhcp.lease_limit), (Duration::from_secs(12 * 3600), None));
+    assert_eq!((dhcp.router, dhcp.authoritative), (Some(ip("10.0.1.1")), true));
+}
+
+#[test]
+fn an_interface_is_used_with_the_address_it_has() {
+    let config = config("--interface eth1 --script /srv/menu.ipxe", "");
+    assert_eq!(config.network.link, Link::Existing { name: "eth1".into() });
+    assert_eq!(config.network.address, None);
+    assert!(!config.network.masquerade);
+    let dhcp = config.dhcp.unwrap();
+    assert_eq!(dhcp.ranges, [(ip("192.168.7.100"), ip("192.168.7.254"))]);
+    assert_eq!(dhcp.router, None);
+}
+
+#[test]
+fn ranges_of_an_interface_without_an_address_stay_open() {
+    assert_eq!(dhcp("--interface eth9 --script /srv/menu.ipxe", "").ranges, []);
+}
+
+#[test]
+fn own_address_is_taken_out_of_the_ranges_and_they_are_put_in_order() {
+    let flags =
+        "--bridge net=10.0.1.5/24 --script /srv/menu.ipxe --range 10.0.1.50-10.0.1.60 --range 10.0.1.2-10.0.1.9";
+    let ranges = dhcp(flags, "").ranges;
+    let expected = [("10.0.1.2", "10.0.1.4"), ("10.0.1.6", "10.0.1.9"), ("10.0.1.50", "10.0.1.60")];
+    assert_eq!(ranges, expected.map(|(first, last)| (ip(first), ip(last))));
+}
+
+const FILE: &str = r#"
+[network]
+bridge = "net"
+address = "10.0.1.1/24"
+ports = ["eth1"]
+masquerade = false
+[dhcp]
+range = ["10.0.1.10-10.0.1.19", "10.0.1.30-10.0.1.39"]
+lease = "1h"
+allocation = "hashed"
+router = "none"
+[boot]
+kernel = "vmlinuz"
+initrd = "initrd.img"
+cmdline = "quiet"
+[http]
+port = 8080
+"#;
+
+#[test]
+fn flags_go_over_the_file_value_by_value() {
+    let unchanged = dhcp("", FILE);
+    let changed = dhcp("--lease 2h --range 10.0.1.50-10.0.1.59", FILE);
+    assert_eq!(unchanged.lease, Duration::from_secs(3600));
+    let expected =
+        Dhcp { lease: Duration::from_secs(7200), ranges: vec![(ip("10.0.1.50"), ip("10.0.1.59"))], ..unchanged };
+    assert_eq!(changed, expected);
+    let Target::Linux { cmdline, initrds, .. } = config("--cmdline verbose", FILE).boot.target else { panic!() };
+    assert_eq!((cmdline.as_str(), initrds.len()), ("verbose", 1));
+}
+
+#[test]
+fn a_flag_drops_what_it_displaces() {
+    let script = config("--script /srv/menu.ipxe", FILE);
+    assert_eq!(script.boot.target, Target::Script { name: "boot/menu.ipxe".into() });
+    assert_eq!(script.publish, [file("boot/menu.ipxe", "/srv/menu.ipxe", Role::Script)]);
+    let interface = config("--interface eth1 --address 10.0.1.7/24", FILE);
+    assert_eq!(interface.network.link, Link::Existing { name: "eth1".into() });
+    let bridge = config("--bridge other", FILE);
+    assert_eq!(bridge.network.link, Link::Bridge { name: "other".into(), ports: vec!["eth1".into()] });
+}
+
+#[test]
+fn services_can_be_off() {
+    let config = config("--no-dhcp --no-http", &FILE.replace("port = 8080", ""));
+    assert_eq!((config.dhcp, config.http), (None, None));
+    assert_eq!((config.boot.tftp, config.boot.http_port), (true, None));
+}
+
+#[test]
+fn a_debian_netboot_tree_is_known_by_its_looks() {
+    let config = config("--interface eth1 --tftp-root /srv/netboot/text", "");
+    let by_platform = BTreeMap::from([
+        (Platform::Bios, "pxelinux.0".to_owned()),
+        (Platform::UefiX64, "debian-installer/amd64/bootnetx64.efi".to_owned()),
+        (Platform::UefiArm64, "debian-installer/arm64/grubaa64.efi".to_owned()),
+    ]);
+    assert_eq!(config.boot.target, Target::BootFile { any: None, by_platform });
+    assert_eq!(config.boot.chain, Chain::Ipxe);
+    assert_eq!(config.publish, [folder("/srv/netboot/text")]);
+}
+
+#[test]
+fn the_debian_package_itself_is_known_where_it_is_installed() {
+    let tree = Path::new("/usr/lib/debian-installer/images/12/amd64/text");
+    if !tree.exists() {
+        eprintln!("skipped: the package debian-installer-12-netboot-amd64 is not installed");
+        return;
+    }
+    let flags = config::Flags { interface: Some("eth1".into()), tftp_root: Some(tree.into()), ..Default::default() };
+    let loaded = config::load(None, &flags, &config::ThisHost { address: |_| None }).unwrap();
+    let Target::BootFile { by_platform, .. } = loaded.config.boot.target else { panic!() };
+    assert_eq!(by_platform[&Platform::Bios], "pxelinux.0");
+    assert_eq!(by_platform[&Platform::UefiX64], "debian-installer/amd64/bootnetx64.efi");
+}
+
+#[test]
+fn published_names_are_distinct_and_need_no_quoting() {
+    let file_text = r#"
+[network]
+interface = "eth1"
+[tftp]
+root = "tftp"
+[http]
+root = "netboot"
+[boot]
+kernel = "vmlinuz"
+initrd = ["initrd.img", "other/initrd.img", "initrd.img"]
+[[machine]]
+mac = "52:54:00:00:00:02"
+boot = { kernel = "vmlinuz" }
+[[machine]]
+mac = "52:54:00:00:00:01"
+name = "one"
+boot = { kernel = "other/my kernel" }
+"#;
+    let config = config("", file_text);
+    let Target::Linux { initrds, .. } = &config.boot.target else { panic!() };
+    assert_eq!(initrds[..], ["boot/initrd.img", "boot/2-initrd.img", "boot/initrd.img"]);
+    let expected = [
+        file("boot/vmlinuz", "/srv/vmlinuz", Role::Kernel),
+        file("boot/initrd.img", "/srv/initrd.img", Role::Initrd),
+        file("boot/2-initrd.img", "/srv/other/initrd.img", Role::Initrd),
+        file("boot/my-kernel", "/srv/other/my kernel", Role::Kernel),
+        folder("/srv/tftp"),
+        folder("/srv/netboot"),
+    ];
+    assert_eq!(config.publish, expected);
+    let machines: Vec<_> = config.boot.machines.values().collect();
+    assert_eq!(machines[0].name.as_deref(), Some("one"));
+    assert_ne!(machines[0].target, machines[1].target);
+    let reserved: Vec<_> = config.dhcp.unwrap().reservations.into_values().collect();
+    assert_eq!(reserved.len(), 1);
+    assert_eq!(reserved[0].hostname.as_deref(), Some("one"));
+}
+
+#[test]
+fn a_boot_file_may_be_asked_with_a_leading_slash() {
+    let config = config("--interface eth1 --tftp-root /srv/tftp --boot-file /pxelinux.0", "");
+    assert_eq!(config.boot.target, Target::BootFile { any: Some("pxelinux.0".into()), by_platform: BTreeMap::new() });
+}
+
+#[test]
+fn places_are_kept_for_errors_that_show_later() {
+    let said = loaded("--lease 2h", FILE).said;
+    assert_eq!(said.place("http.port").to_string(), "/srv/lanboot.toml:17");
+    assert_eq!(said.place("dhcp.lease").to_string(), "--lease 2h");
+    assert_eq!(said.place("tftp.port").to_string(), "this host");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_with_a_remedy() {
+    let path = Path::new("/nowhere/lanboot.toml");
+    let mistakes = config::load(Some(path), &Default::default(), &world::World::new()).unwrap_err().to_string();
+    assert_eq!(
+        mistakes,
+        "error: cannot read the configuration file /nowhere/lanboot.toml: No such file or directory (os error 2)\n  \
+         fix: name an existing file with -c, or use flags alone: lanboot up --help shows them"
+    );
+}

@@ -1,0 +1,201 @@
+//! What holds for every text and every configuration.
+
+mod world;
+
+use config::TextFile;
+use proptest::prelude::*;
+
+/// Loads and shows a text; neither may panic, whatever it is.
+fn digest(text: &str) -> String {
+    let source = TextFile::new("/srv/lanboot.toml", text);
+    match config::load_text(Some(&source), &Default::default(), &world::World::new()) {
+        Ok(loaded) => loaded.warnings.render(true),
+        Err(mistakes) => mistakes.render(true) + &mistakes.render(false),
+    }
+}
+
+fn words(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(words).prop_map(str::to_owned)
+}
+
+/// Keys and values of all kinds, where they belong and where they do not.
+fn almost_a_file() -> impl Strategy<Value = String> {
+    let headers = &[
+        "[network]",
+        "[[network.forward]]",
+        "[dhcp]",
+        "[[machine]]",
+        "[machine.boot]",
+        "[boot]",
+        "[boot.files]",
+        "[tftp]",
+        "[http]",
+        "[state]",
+        "[nowhere]",
+        "[[dhcp]]",
+        "[machine]",
+        "[",
+        "",
+    ];
+    let keys = &[
+        "bridge",
+        "interface",
+        "address",
+        "ports",
+        "masquerade",
+        "protocol",
+        "port",
+        "to",
+        "range",
+        "lease",
+        "router",
+        "dns",
+        "domain",
+        "mac",
+        "name",
+        "kernel",
+        "initrd",
+        "cmdline",
+        "script",
+        "file",
+        "files",
+        "ipxe",
+        "chain",
+        "root",
+        "dir",
+        "enabled",
+        "lease_limit",
+        "conflict_wait",
+        "forward",
+        "boot",
+        "gravity",
+        "\"ä\"",
+    ];
+    let values = &[
+        "1",
+        "-1",
+        "0x10",
+        "1.5",
+        "true",
+        "\"net\"",
+        "\"eth1\"",
+        "\"10.0.1.1/24\"",
+        "\"10.0.1.1/33\"",
+        "\"10.0.0.1/0\"",
+        "[\"10.0.1.9-10.0.1.1\"]",
+        "\"10.0.1.2-10.0.1.9\"",
+        "[\"10.0.1.2-10.0.1.9\", \"10.0.1.5\"]",
+        "\"12h\"",
+        "\"99999999999999999999w\"",
+        "\"\"",
+        "\"ÄÖ\\u0007\"",
+        "'{mac} {x} { }}'",
+        "\"52:54:00:00:00:01\"",
+        "{}",
+        "{ a = 1 }",
+        "[[]]",
+        "[{ to = \"10.0.1.9:x\" }]",
+        "1979-05-27",
+        "\"vmlinuz\"",
+        "\"/srv/tftp\"",
+        "\"\"\"a\nb\"\"\"",
+        "bare",
+        "",
+    ];
+    let line = (words(keys), words(values)).prop_map(|(key, value)| format!("{key} = {value}"));
+    let section = (words(headers), prop::collection::vec(line, 0..5));
+    let section = section.prop_map(|(header, lines)| format!("{header}\n{}\n", lines.join("\n")));
+    prop::collection::vec(section, 0..8).prop_map(|sections| sections.concat())
+}
+
+/// A valid file with any mixture of settings.
+fn good_file() -> impl Strategy<Value = String> {
+    let link = words(&["bridge = \"net\"\nports = [\"eth1\", \"eth2\"]", "bridge = \"br0\"", "interface = \"eth1\""]);
+    let address = words(&["10.0.1.1/24", "10.0.1.77/24", "10.0.1.254/16", "10.0.1.130/26"]);
+    let network = words(&[
+        "",
+        "masquerade = false",
+        "masquerade = true",
+        "[[network.forward]]\nprotocol = \"udp\"\nport = 53\nto = \"10.0.1.140\"",
+        "forward = [{ protocol = \"tcp\", interface = \"eth0\", port = 587, to = \"10.0.1.150:25\" }]",
+    ]);
+    let dhcp = prop::collection::btree_set(
+        words(&[
+            "range = [\"10.0.1.140-10.0.1.150\", \"10.0.1.129-10.0.1.135\"]",
+            "lease = \"infinite\"",
+            "allocation = \"hashed\"",
+            "authoritative = false",
+            "lease_limit = 7",
+            "conflict_check = \"off\"",
+            "conflict_wait = \"1500ms\"",
+            "identity = \"client-id\"",
+            "router = \"none\"",
+            "dns = [\"9.9.9.9\", \"1.1.1.1\"]",
+            "domain = \"lab.example\"",
+        ]),
+        0..8,
+    );
+    let boot = words(&[
+        "",
+        "kernel = \"vmlinuz\"",
+        "kernel = \"other/my kernel\"\ninitrd = [\"initrd.img\", \"other/initrd.img\"]\ncmdline = '\"x\" {mac} \\ {{}}'",
+        "script = \"menu.ipxe\"\nchain = \"direct\"\nreplace_rom_ipxe = \"never\"\nipxe = \"tftp\"",
+        "file = \"pxelinux.0\"\nchain = \"direct\"",
+        "[boot.files]\nbios = \"pxelinux.0\"\nuefi-x64 = \"grub/grubx64.efi\"",
+    ]);
+    let services = prop::collection::btree_set(
+        words(&[
+            "dhcp.enabled = false",
+            "http.root = \"netboot/text\"",
+            "http.port = 8080",
+            "tftp.max_blksize = 1428",
+            "tftp.max_windowsize = 4",
+            "state.dir = \"state\"",
+        ]),
+        0..4,
+    );
+    let machines = prop::collection::btree_set(
+        words(&[
+            "mac = \"52:54:00:00:00:01\"\nname = \"one\"\naddress = \"10.0.1.180\"",
+            "mac = \"52:54:00:00:00:03\"\nboot.kernel = \"vmlinuz\"\nboot.initrd = \"other/initrd.img\"",
+            "mac = \"52:54:00:00:00:02\"\nboot = { files = { uefi-arm64 = \"pxelinux.0\" } }\nname = \"two\"",
+        ]),
+        0..3,
+    );
+    (link, address, network, dhcp, boot, services, machines).prop_map(
+        |(link, address, network, dhcp, boot, services, machines)| {
+            let mut file = String::from("tftp.root = \"tftp\"\n");
+            // Dotted keys define their table, which must then not be opened again.
+            let (dhcp_off, services): (Vec<_>, Vec<_>) =
+                services.into_iter().partition(|line| line.starts_with("dhcp."));
+            services.iter().for_each(|line| file.push_str(&format!("{line}\n")));
+            file.push_str(&format!("[network]\n{link}\naddress = \"{address}\"\n{network}\n[dhcp]\n"));
+            dhcp_off.iter().for_each(|_| file.push_str("enabled = false\n"));
+            dhcp.iter().for_each(|line| file.push_str(&format!("{line}\n")));
+            file.push_str(&format!("[boot]\n{boot}\n"));
+            machines.iter().for_each(|machine| file.push_str(&format!("[[machine]]\n{machine}\n")));
+            file
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        digest(&text);
+    }
+
+    #[test]
+    fn nothing_like_a_file_panics(text in almost_a_file()) {
+        prop_assume!(text.len() < 4000);
+        digest(&text);
+    }
+
+    #[test]
+    fn a_printed_configuration_gives_the_same_configuration(text in good_file()) {
+        let first = world::load("", &text).unwrap_or_else(|mistakes| panic!("{text}\n{mistakes}")).config;
+        let printed = first.to_toml();
+        let second = world::load("", &printed).unwrap_or_else(|mistakes| panic!("{printed}\n{mistakes}")).config;
+        prop_assert_eq!(first, second, "{}", printed);
+    }
+}
