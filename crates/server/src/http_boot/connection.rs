@@ -38,7 +38,8 @@ struct Connection<'s> {
     /// What has arrived and belongs to no request yet.
     inbox: Vec<u8>,
     ledger: Ledger,
-    requests: u64,
+    /// No request has come yet.
+    is_first: bool,
 }
 
 pub(super) async fn run(stream: TcpStream, client: SocketAddrV4, service: &Service) {
@@ -47,7 +48,7 @@ pub(super) async fn run(stream: TcpStream, client: SocketAddrV4, service: &Servi
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_OCTETS);
     let (inbox, ledger) = (Vec::new(), Ledger::default());
-    let mut connection = Connection { service, stream, client, local, inbox, ledger, requests: 0 };
+    let mut connection = Connection { service, stream, client, local, inbox, ledger, is_first: true };
     let broken = connection.converse().await.err();
     let because = broken.map_or_else(|| Broken::HungUp.to_string(), |broken| broken.to_string());
     let steps = connection.ledger.close(transmit::unacknowledged(&connection.stream), &because, Instant::now());
@@ -65,7 +66,6 @@ impl Connection<'_> {
                     return self.hang_up().await;
                 }
             };
-            self.requests += 1;
             let (request, keep_alive) = (head.request, head.keep_alive);
             self.answer(request, keep_alive).await?;
             if !keep_alive {
@@ -82,21 +82,25 @@ impl Connection<'_> {
         let idle_since = Instant::now();
         let mut begun = None;
         let head = loop {
+            // Some clients end a body with a line of its own, which belongs to nothing (RFC 9112 section 2.2).
+            let blank = self.inbox.iter().take_while(|octet| b"\r\n".contains(octet)).count();
+            self.inbox.drain(..blank);
             if let Some(head) = request::parse(&self.inbox, self.client, self.local, limits)? {
                 break head;
             }
+            begun = begun.or_else(|| (!self.inbox.is_empty()).then(Instant::now));
             let deadline = match begun {
-                _ if self.inbox.is_empty() && self.requests > 0 => idle_since + limits.idle,
-                _ if self.inbox.is_empty() => idle_since + limits.request,
-                since => since.unwrap_or(idle_since) + limits.request,
+                Some(begun) => begun + limits.request,
+                None if self.is_first => idle_since + limits.request,
+                None => idle_since + limits.idle,
             };
             match self.receive(deadline).await {
-                Received::Octets => begun = begun.or_else(|| Some(Instant::now())),
-                Received::Nothing if self.inbox.is_empty() => return Ok(None),
-                Received::Nothing => return Err(BadRequest::TooSlow),
-                Received::End => return Ok(None),
+                Received::Octets => {}
+                Received::Nothing if begun.is_some() => return Err(BadRequest::TooSlow),
+                Received::Nothing | Received::End => return Ok(None),
             }
         };
+        self.is_first = false;
         self.inbox.drain(..head.octets);
         self.read_body(head).await
     }

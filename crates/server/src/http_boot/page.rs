@@ -29,7 +29,7 @@ pub(super) fn render(listing: &Listing, host: SocketAddrV4) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <link rel=\"icon\" href=\"data:,\">\n<title>{title} &ndash; lanboot</title>\n<style>\n{STYLE}</style>\n</head>\n\
          <body>\n<header>\n<p class=\"brand\">lanboot</p>\n<h1>{}</h1>\n</header>\n<main>\n<table>\n\
-         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Role</th><th scope=\"col\" class=\"n\">Size</th>\
+         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\" class=\"r\">Role</th><th scope=\"col\" class=\"n\">Size</th>\
          <th scope=\"col\" class=\"t\">Changed</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n{more}</main>\n\
          <footer>{}</footer>\n</body>\n</html>\n",
         trail(&authority, &listing.name),
