@@ -107,3 +107,10 @@ impl fmt::Display for Transport {
         })
     }
 }
+
+/// The first IPv4 address of an interface, with its prefix; `None`: no such interface, or it has none.
+pub fn address_of(interface: &str) -> Option<Ipv4Net> {
+    let state = state::State::read().ok()?;
+    let link = state.link(interface)?;
+    state.addresses_of(link.index).next()
+}

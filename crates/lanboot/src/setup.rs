@@ -1,0 +1,116 @@
+//! From flags and file to what is served: the configuration, with iPXE's binaries found and published.
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Publish, Source, ThisHost};
+use dhcp::Platform;
+use host::ipxe::Distribution;
+use host::{ForwardSpec, LinkSpec, NetworkSpec};
+use journal::Role;
+use server::files::Files;
+
+use crate::args::Setup;
+
+const DEFAULT_CONFIG: &str = "/etc/lanboot.toml";
+
+/// Where fetched firmware lies.
+pub fn firmware_dir(state: &Path) -> PathBuf {
+    state.join("firmware")
+}
+
+/// Reads the configuration and completes it with what this host has of iPXE.
+pub fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
+    let names_network = setup.bridge.is_some() || setup.interface.is_some();
+    let default = Some(Path::new(DEFAULT_CONFIG)).filter(|path| !names_network && path.exists());
+    let file = setup.config.as_deref().or(default);
+    let mut loaded = config::load(file, &setup.flags(), &ThisHost { address: host::address_of })?;
+    let warning = publish_ipxe(&mut loaded.config);
+    loaded.warnings.extend(warning.map(|warning| warning.at(loaded.said.place("boot.ipxe"))));
+    Ok(loaded)
+}
+
+/// Publishes iPXE's binaries behind everything that the user publishes, who may have better ones of the same names.
+fn publish_ipxe(config: &mut Config) -> Option<Diagnostic> {
+    let found = host::ipxe::find(config.ipxe.as_deref(), &firmware_dir(&config.state_dir));
+    for (platform, path) in &found.binaries {
+        let Some(platform) = Platform::by_name(platform) else { continue };
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or("ipxe");
+        let taken = config.publish.iter().any(|publish| publish.name == file);
+        let name = if taken { format!("{}-{file}", platform.name()) } else { file.to_owned() };
+        config.boot.ipxe.insert(platform, name.clone());
+        config.publish.push(Publish { name, source: Source::File(path.clone()), role: Role::Loader });
+    }
+    let needed = !matches!(config.boot.target, boot::Target::Nothing) && config.boot.chain == boot::Chain::Ipxe;
+    let common = [Platform::Bios, Platform::UefiX64];
+    let missing = common.into_iter().find(|platform| !config.boot.ipxe.contains_key(platform))?;
+    if !needed {
+        return None;
+    }
+    let found = crate::problem::of(found.missing(missing.name(), &Distribution::of_this_host()));
+    Some(Diagnostic { severity: config::Severity::Warning, ..found })
+}
+
+/// What the host must look like for this configuration.
+pub fn network(config: &Config) -> NetworkSpec {
+    let network = &config.network;
+    let transport = |transport| match transport {
+        config::Transport::Tcp => host::Transport::Tcp,
+        config::Transport::Udp => host::Transport::Udp,
+    };
+    NetworkSpec {
+        link: match &network.link {
+            config::Link::Bridge { name, ports } => LinkSpec::Bridge { name: name.clone(), ports: ports.clone() },
+            config::Link::Existing { name } => LinkSpec::Existing { name: name.clone() },
+        },
+        address: network.address,
+        masquerade: network.masquerade,
+        forwards: network
+            .forwards
+            .iter()
+            .map(|forward| ForwardSpec {
+                transport: transport(forward.protocol),
+                interface: forward.interface.clone(),
+                port: forward.port,
+                to: forward.to,
+            })
+            .collect(),
+    }
+}
+
+/// The ports that will be listened on: transport, number, and the key that sets it.
+pub fn ports(config: &Config) -> Vec<(host::Transport, u16, &'static str)> {
+    let mut ports = Vec::new();
+    ports.extend(config.dhcp.iter().map(|_| (host::Transport::Udp, 67, "dhcp.enabled")));
+    ports.extend(config.tftp.iter().map(|tftp| (host::Transport::Udp, tftp.port, "tftp.port")));
+    ports.extend(config.http.iter().map(|http| (host::Transport::Tcp, http.port, "http.port")));
+    ports
+}
+
+/// Programs that hold a port we need, each with how to stop it, or where to go instead.
+pub fn taken_ports(loaded: &Loaded, address: std::net::Ipv4Addr) -> Vec<Diagnostic> {
+    let interface = loaded.config.network.link.name();
+    let mut found = Vec::new();
+    for (transport, port, key) in ports(&loaded.config) {
+        // TCP is bound to the address, UDP to the interface as well.
+        let bound = (transport == host::Transport::Udp).then_some(interface);
+        for holder in host::holders(transport, port, address, bound).unwrap_or_default() {
+            let fix = match key {
+                "http.port" => format!("{}, or choose another port: --http-port 8080", holder.fix()),
+                "tftp.port" => format!("{}, or serve no TFTP: --no-tftp", holder.fix()),
+                _ => format!("{}, or give out no addresses: --no-dhcp", holder.fix()),
+            };
+            found.push(Diagnostic::error(holder.to_string()).at(place_of(loaded, key)).fix(fix));
+        }
+    }
+    found
+}
+
+/// Where a key was said; nothing when it was not.
+pub fn place_of(loaded: &Loaded, key: &str) -> Place {
+    loaded.said.place(key)
+}
+
+/// Opens what is published.
+pub fn files(config: &Config) -> Result<Files, Diagnostic> {
+    Files::new(config.publish.clone()).map_err(crate::problem::of)
+}

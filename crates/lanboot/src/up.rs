@@ -1,0 +1,240 @@
+//! `lanboot up` and `lanboot down`: the network made, served, and put back.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use config::{Config, Diagnostic, Diagnostics, Loaded};
+use host::{Plan, PlanError, Undone};
+use ipnet::Ipv4Net;
+use journal::{Follower, Journal, Step, Style, Terminal};
+use leases::{EmbeddedStore, LeaseStore, MemoryStore};
+use nix::sys::signal::{SigSet, Signal};
+use server::net::{Interface, OpenError};
+use server::{Bound, Running, rival};
+
+use crate::args::{Down, Log, Up};
+use crate::{Outcome, problem, setup, summary};
+
+/// Sets up the network and serves it until SIGINT or SIGTERM; then puts everything back.
+pub fn up(args: &Up) -> Outcome {
+    // Blocked before any thread exists, so that a signal is waited for and never cuts a change in two.
+    let signals = block_signals()?;
+    let loaded = setup::load(&args.setup)?;
+    let plan = plan(&loaded)?;
+    if args.dry_run {
+        problem::print(&loaded.warnings);
+        print!("{plan}");
+        return Ok(if plan.blocked.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
+    problem::print(&loaded.warnings);
+    let network = Network::up(&loaded, &plan, args.force)?;
+    let journal = open_journal(&loaded.config)?;
+    // The summary says in text what the first events say; JSON begins with them.
+    let early = (args.log == Log::Json).then(|| journal.follow());
+    for line in &network.applied.done {
+        journal.append(None, Step::Host { action: line.clone() });
+    }
+    let serving = serve(&loaded, network.applied.address, journal.clone());
+    let (running, known) = match serving {
+        Ok(serving) => serving,
+        Err(found) => {
+            network.down(&journal);
+            return Err(found);
+        }
+    };
+    if args.log == Log::Text {
+        print!("{}", summary::text(&loaded.config, &network.applied, known, &Style::detect(&std::io::stdout())));
+        // The pipe may be closed; serving goes on.
+        let _ = std::io::stdout().flush();
+    }
+    let printing = print_journal(early.unwrap_or_else(|| journal.follow()), args.log, &loaded.config);
+    let _ = signals.wait();
+    drop(running);
+    let clean = network.down(&journal);
+    drop(journal);
+    let _ = printing.join();
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Puts back what a killed lanboot left.
+pub fn down(args: &Down) -> Outcome {
+    let all = host::undo_leftovers(&args.state).map_err(problem::of)?;
+    if all.is_empty() {
+        println!("nothing to put back: {} holds no record of changes", args.state.display());
+    }
+    let mut found = Diagnostics::default();
+    for undone in &all {
+        for line in &undone.done {
+            println!("{line}");
+        }
+        found.extend(undone.errors.iter().map(problem::of));
+    }
+    if found.is_empty() { Ok(ExitCode::SUCCESS) } else { Err(found) }
+}
+
+/// What has to be done to the host, or every reason why it cannot be.
+pub fn plan(loaded: &Loaded) -> Result<Plan, Diagnostics> {
+    let config = &loaded.config;
+    host::plan(&setup::network(config), &config.state_dir).map_err(|error| match error {
+        PlanError::Refused(refusals) => {
+            let place = network_place(loaded);
+            let findings = refusals.iter().map(|refusal| problem::finding(&refusal.into(), place.clone()));
+            Diagnostics(findings.collect())
+        }
+        other => problem::of(other).into(),
+    })
+}
+
+/// Where the configuration names the network.
+pub fn network_place(loaded: &Loaded) -> config::Place {
+    let keys = ["network.bridge", "network.interface"];
+    keys.into_iter().map(|key| loaded.said.place(key)).find(|place| *place != config::Place::Host).unwrap_or_default()
+}
+
+/// The host's side, made and to be put back.
+pub struct Network {
+    pub applied: host::Applied,
+}
+
+impl Network {
+    /// Checks everything that can be checked first, so that a run that must fail changes nothing.
+    pub fn up(loaded: &Loaded, plan: &Plan, force: bool) -> Result<Network, Diagnostics> {
+        let config = &loaded.config;
+        let mut found = Diagnostics::default();
+        let place = network_place(loaded);
+        found.extend(plan.blocked.iter().map(|refusal| problem::finding(&refusal.into(), place.clone())));
+        found.extend(setup::taken_ports(loaded, plan.address.addr()));
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let warnings = plan.warnings.iter().map(|warning| problem::finding(&warning.into(), place.clone()));
+        problem::print(&Diagnostics(warnings.collect()));
+        let looks = config.dhcp.is_some() && !force;
+        if looks && !plan.made {
+            refuse_rivals(&plan.interface)?;
+        }
+        make_state_dir(&config.state_dir)?;
+        let applied = host::apply(plan, &config.state_dir).map_err(problem::of)?;
+        let network = Network { applied };
+        let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
+        if looks && plan.made && has_ports {
+            // Only now does the bridge reach the wire.
+            if let Err(found) = refuse_rivals(&plan.interface) {
+                let _ = network.applied.undo();
+                return Err(found);
+            }
+        }
+        Ok(network)
+    }
+
+    /// Puts the host back; says what could not be. Returns whether all of it could.
+    pub fn down(self, journal: &Journal) -> bool {
+        let Undone { done, errors, .. } = self.applied.undo();
+        for line in done {
+            journal.append(None, Step::Host { action: line });
+        }
+        let clean = errors.is_empty();
+        problem::print(&Diagnostics(errors.iter().map(problem::of).collect()));
+        clean
+    }
+}
+
+/// The services, and how many leases they know of.
+pub fn serve(loaded: &Loaded, address: Ipv4Net, journal: Journal) -> Result<(Running, usize), Diagnostics> {
+    let config = &loaded.config;
+    let interface = config.network.link.name();
+    let not_found = |error| problem::of(format!("interface {interface} cannot be used: {error}"));
+    let settings = server::Settings {
+        interface: Interface::named(interface).map_err(not_found)?,
+        address,
+        dhcp: config.dhcp.clone(),
+        tftp: config.tftp.clone(),
+        http: config.http.clone(),
+        policy: config.boot.clone(),
+        files: setup::files(config)?,
+    };
+    let bound = Bound::open(settings).map_err(|error| open_error(loaded, address, error))?;
+    let store = open_store(config, &journal)?;
+    let known = store.table().len();
+    let running = bound.start(store, journal).map_err(|error| problem::of(format!("cannot start serving: {error}")))?;
+    Ok((running, known))
+}
+
+fn open_store(config: &Config, journal: &Journal) -> Result<Box<dyn LeaseStore>, Diagnostics> {
+    if config.dhcp.is_none() {
+        return Ok(Box::new(MemoryStore::default()));
+    }
+    make_state_dir(&config.state_dir)?;
+    let (store, opened) = EmbeddedStore::open(&config.state_dir).map_err(problem::of)?;
+    if opened.torn_octets > 0 {
+        let text = format!(
+            "the lease log ended in {} octets of an unfinished write (a crash or power cut), never acknowledged; they were dropped",
+            opened.torn_octets
+        );
+        problem::print(&Diagnostic::warning(&text).into());
+        journal.append(None, Step::Warning { text, fix: None });
+    }
+    Ok(Box::new(store))
+}
+
+fn open_error(loaded: &Loaded, address: Ipv4Net, error: OpenError) -> Diagnostics {
+    // Somebody took the port since it was looked at: name them after all.
+    let holders = setup::taken_ports(loaded, address.addr());
+    if error.port.is_some() && !holders.is_empty() { Diagnostics(holders) } else { problem::of(error).into() }
+}
+
+fn refuse_rivals(interface: &str) -> Result<(), Diagnostics> {
+    let look =
+        || rival::look(&Interface::named(interface).map_err(|error| error.to_string())?).map_err(|e| e.to_string());
+    let rivals = look().map_err(|error| problem::of(format!("cannot look for other DHCP servers: {error}")))?;
+    let found: Vec<_> = rivals.iter().map(|rival| rival_found(interface, rival)).collect();
+    if found.is_empty() { Ok(()) } else { Err(Diagnostics(found)) }
+}
+
+/// How a person learns of another DHCP server.
+pub fn rival_found(interface: &str, rival: &rival::Rival) -> Diagnostic {
+    let rival::Rival { server, mac, offered } = rival;
+    Diagnostic::error(format!("another DHCP server answers on {interface}: {server} ({mac}) offered {offered}")).fix(
+        "stop that server, or leave the addresses to it (--no-dhcp) and name this host as boot server there, or, if \
+         there are to be two: --force",
+    )
+}
+
+fn make_state_dir(dir: &Path) -> Result<(), Diagnostics> {
+    std::fs::create_dir_all(dir).map_err(|error| {
+        let what = format!("cannot make the state folder {}: {error}", dir.display());
+        Diagnostic::error(what).fix("run it as root, or name another folder: --state DIR").into()
+    })
+}
+
+/// SIGINT and SIGTERM, blocked in this thread and all that it starts.
+pub fn block_signals() -> Result<SigSet, Diagnostics> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGTERM);
+    signals.thread_block().map_err(|error| problem::of(format!("cannot block signals: {error}")))?;
+    Ok(signals)
+}
+
+/// The journal, kept in the state folder as well.
+pub fn open_journal(config: &Config) -> Result<Journal, Diagnostics> {
+    let path = config.state_dir.join("journal.jsonl");
+    Journal::with_file(&path)
+        .map_err(|error| problem::of(format!("cannot write the journal {}: {error}", path.display())).into())
+}
+
+/// Prints what happens, in a thread of its own, until the journal ends.
+pub fn print_journal(follower: Follower, log: Log, config: &Config) -> std::thread::JoinHandle<()> {
+    let names = config.boot.machines.iter().filter_map(|(mac, machine)| Some((*mac, machine.name.clone()?)));
+    let names = names.collect();
+    let print = move || {
+        let out = std::io::stdout();
+        // A closed pipe ends the printing, not the serving.
+        let _ = match log {
+            Log::Json => journal::print_json(follower, out),
+            Log::Text => journal::print_live(&follower, Terminal::new(Style::detect(&out), names), out),
+        };
+    };
+    std::thread::Builder::new().name("printer".into()).spawn(print).expect("a thread can be started")
+}
