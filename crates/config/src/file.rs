@@ -150,6 +150,9 @@ impl<'a> Reader<'a> {
     }
 
     fn target(&mut self, section: &Section<'_>) -> said::Target {
+        let is_unknown = |key: &Spanned<_>| keys::of(&section.path).all(|known| known.name != key.get_ref());
+        let has_unknown = section.table.keys().any(is_unknown);
+        let mistakes_before = self.mistakes.0.len();
         let mut files = BTreeMap::new();
         if let Some(value) = section.table.get("files") {
             self.note(section, "files", value);
@@ -163,14 +166,17 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        said::Target {
+        let target = said::Target {
             kernel: self.path(section, "kernel"),
             initrds: self.paths(section, "initrd"),
             cmdline: self.text(section, "cmdline", value::one_line),
             script: self.path(section, "script"),
             file: self.text(section, "file", value::published_name),
             files,
-        }
+            unreadable: false,
+        };
+        let unreadable = has_unknown || self.mistakes.0.len() > mistakes_before;
+        said::Target { unreadable, ..target }
     }
 
     fn tftp(&mut self, section: &Section<'_>) -> said::Tftp {

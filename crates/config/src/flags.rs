@@ -116,6 +116,7 @@ impl Reader<'_> {
     }
 
     fn boot(&mut self, flags: &Flags) {
+        let mistakes_before = self.mistakes.0.len();
         self.said.boot.target.kernel = self.path("--kernel", "boot.kernel", &flags.kernel);
         for initrd in &flags.initrds {
             let path = self.path("--initrd", "boot.initrd", &Some(initrd.clone()));
@@ -124,6 +125,7 @@ impl Reader<'_> {
         self.said.boot.target.cmdline = self.text("--cmdline", "boot.cmdline", &flags.cmdline, value::one_line);
         self.said.boot.target.script = self.path("--script", "boot.script", &flags.script);
         self.said.boot.target.file = self.text("--boot-file", "boot.file", &flags.boot_file, value::published_name);
+        self.said.boot.target.unreadable = self.mistakes.0.len() > mistakes_before;
         self.said.boot.ipxe = self.path("--ipxe", "boot.ipxe", &flags.ipxe);
     }
 

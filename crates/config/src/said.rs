@@ -100,6 +100,8 @@ pub struct Target {
     pub script: Option<Given<PathBuf>>,
     pub file: Option<Given<String>>,
     pub files: BTreeMap<Platform, Given<String>>,
+    /// Whether something of it could not be read, so that what seems to be missing may have been said.
+    pub unreadable: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -203,6 +205,12 @@ impl<K, V> Empty for BTreeMap<K, V> {
     }
 }
 
+impl Empty for bool {
+    fn is_said(&self) -> bool {
+        *self
+    }
+}
+
 /// Writes `over` for a section by its list of fields; a forgotten field does not compile.
 macro_rules! over {
     ($section:ident { $($field:ident),* }) => {
@@ -229,7 +237,7 @@ over!(Dhcp {
     dns,
     domain
 });
-over!(Target { kernel, initrds, cmdline, script, file, files });
+over!(Target { kernel, initrds, cmdline, script, file, files, unreadable });
 over!(Tftp { enabled, root, port, max_blksize, max_windowsize, max_transfers });
 over!(Http { enabled, root, port });
 

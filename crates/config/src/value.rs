@@ -73,10 +73,12 @@ pub(crate) fn network(text: &str) -> Read<Ipv4Net> {
         return Err(wrong(what, "use /1 to /30; /24 leaves room for 254 machines").blame(text, prefix_text));
     };
     let net = Ipv4Net::new(address, prefix).expect("a prefix of at most 30 is valid");
-    let reserved = match () {
-        () if net.network() == address => "the subnet itself",
-        () if net.broadcast() == address => "the subnet's broadcast address",
-        () => return Ok(net),
+    let reserved = if address == net.network() {
+        "the subnet itself"
+    } else if address == net.broadcast() {
+        "the subnet's broadcast address"
+    } else {
+        return Ok(net);
     };
     let (first, last) = host_addresses(net);
     let what = format!("{address} is {reserved}, not an address that a host can have");

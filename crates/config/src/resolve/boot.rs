@@ -47,8 +47,7 @@ impl Resolver<'_> {
         let roots = self.roots(tftp, http_port.is_some());
         let mut target = self.target(&said.boot.target, &roots);
         let machines = self.machines(&roots);
-        let keys = ["boot.kernel", "boot.initrd", "boot.cmdline", "boot.script", "boot.file", "boot.files"];
-        if roots.sound && !keys.iter().any(|key| said.mentions(key)) {
+        if roots.sound && said.boot.target == said::Target::default() {
             target = self.without_target(&roots, machines.values().any(|machine| machine.target.is_some()));
         }
         self.check_services(tftp, http_port.is_some());
@@ -128,8 +127,8 @@ impl Resolver<'_> {
     fn check_kernel_settings(&mut self, said: &said::Target) {
         let initrd = said.initrds.first().map(|given| ("an initrd", &given.place));
         let cmdline = said.cmdline.as_ref().map(|given| ("a command line", &given.place));
-        let kernel_is_bad = self.said.mentions("boot.kernel") || self.said.mentions("machine.boot.kernel");
-        for (kind, place) in initrd.into_iter().chain(cmdline).filter(|_| said.kernel.is_none() && !kernel_is_bad) {
+        let lacks_kernel = said.kernel.is_none() && !said.unreadable;
+        for (kind, place) in initrd.into_iter().chain(cmdline).filter(|_| lacks_kernel) {
             let fix = "name the kernel it is for: kernel = \"vmlinuz\" (flag: --kernel PATH)";
             self.error(format!("{kind} without a kernel has no effect"), place, fix);
         }

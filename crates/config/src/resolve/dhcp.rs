@@ -163,12 +163,16 @@ impl Resolver<'_> {
     fn check_reservation(&mut self, given: &Given<Ipv4Addr>, subnet: &Subnet) {
         let (address, net) = (given.value, subnet.net);
         let (first, last) = host_addresses(net);
-        let what = match () {
-            () if !net.contains(&address) => format!("{address} lies outside the subnet {}", net.trunc()),
-            () if address < first => format!("{address} is the subnet itself, not an address for a machine"),
-            () if address > last => format!("{address} is the subnet's broadcast address, not one for a machine"),
-            () if address == net.addr() => format!("{address} is lanboot's own address"),
-            () => return,
+        let what = if !net.contains(&address) {
+            format!("{address} lies outside the subnet {}", net.trunc())
+        } else if address < first {
+            format!("{address} is the subnet itself, not an address for a machine")
+        } else if address > last {
+            format!("{address} is the subnet's broadcast address, not one for a machine")
+        } else if address == net.addr() {
+            format!("{address} is lanboot's own address")
+        } else {
+            return;
         };
         let fix = format!("use another address from {first} to {last}");
         self.found
