@@ -179,7 +179,7 @@ impl Distribution {
     }
 
     fn how_to_get_ipxe(&self, platform: &str) -> String {
-        let folder = "put the binary into a folder and name that as `ipxe` folder in the configuration";
+        let folder = "put the binary into a folder and name that (`--ipxe PATH`, or `ipxe` in `[boot]`)";
         let install = |command: &str| format!("install the distribution's package (`{command}`), or {folder}");
         match platform {
             // Nobody packages it any more.
@@ -313,7 +313,7 @@ mod tests {
             ("ID=fedora\n", "uefi-x64", "`dnf install ipxe-bootimgs-x86`"),
             ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", "uefi-arm64", "`dnf install ipxe-bootimgs-aarch64`"),
             ("ID=arch\n", "uefi-x64", "`pacman -S ipxe`"),
-            ("", "bios", "`ipxe` folder"),
+            ("", "bios", "`--ipxe PATH`"),
         ] {
             let text = found.missing(platform, &Distribution::parse(os_release));
             assert!(text.contains(expected) && text.contains("/usr/lib/ipxe"), "{os_release}: {text}");

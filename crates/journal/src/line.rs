@@ -49,6 +49,16 @@ impl Line {
         Line { hint: Some(hint.into()), ..self }
     }
 
+    /// Says what became of a file. The reason may name the file itself, and a remedy after `fix:`.
+    fn because(self, file: &str, because: &str) -> Line {
+        let (because, fix) = match because.split_once("; fix: ") {
+            Some((because, fix)) => (because, Some(clean(fix))),
+            None => (because, None),
+        };
+        let text = if because.contains(file) { clean(because) } else { format!("{}: {}", clean(file), clean(because)) };
+        Line { text, hint: fix, ..self }
+    }
+
     /// The line of an event that stands for itself. `None` for what is only part of an exchange: offers, size probes.
     pub(crate) fn of(event: &Event) -> Option<Line> {
         let line = |topic, text| Line::new(event.at, topic, text);
@@ -90,9 +100,8 @@ impl Line {
                 let tone = if *role == Role::Other { Tone::Quiet } else { Tone::Plain };
                 line(protocol_topic(*protocol), sent(&event.step)).tone(tone)
             }
-            Step::FileFailed { protocol, file, octets: size, because } => {
-                let text = format!("{} broke off after {}: {}", clean(file), octets(*size), clean(because));
-                line(protocol_topic(*protocol), text).tone(Tone::Bad)
+            Step::FileFailed { protocol, file, because, .. } => {
+                line(protocol_topic(*protocol), String::new()).tone(Tone::Bad).because(file, because)
             }
             Step::FileNotFound { protocol, file, .. } if is_probe(file) => {
                 let text = match file.rsplit_once('/') {
@@ -102,16 +111,20 @@ impl Line {
                 line(protocol_topic(*protocol), text).tone(Tone::Quiet)
             }
             Step::FileNotFound { protocol, file, because } => {
-                line(protocol_topic(*protocol), format!("no {}: {}", clean(file), clean(because))).tone(Tone::Bad)
+                line(protocol_topic(*protocol), String::new()).tone(Tone::Bad).because(file, because)
             }
             Step::IpxeFailed { what, error } => {
-                let line = line("ipxe", format!("{} failed: {}", clean(what), clean(error))).tone(Tone::Bad);
+                let line = line("ipxe", ipxe_failure(what, error)).tone(Tone::Bad);
                 Line { hint: error_page(error), ..line }
             }
             Step::OsUp { how, detail } => {
-                let detail = detail.as_deref().map(|detail| format!(": {}", clean(detail))).unwrap_or_default();
-                let how = if how == "dhcp" { "asked for an address" } else { how };
-                line("os up", format!("{}{detail}", clean(how))).tone(Tone::Good)
+                let text = match (how.as_str(), detail) {
+                    ("dhcp", None) => "it asked for an address".to_owned(),
+                    ("dhcp", Some(detail)) => clean(detail),
+                    (how, None) => clean(how),
+                    (how, Some(detail)) => format!("{}: {}", clean(how), clean(detail)),
+                };
+                line("os up", text).tone(Tone::Good)
             }
             Step::Report { what, text } => line("report", format!("{}: {}", clean(what), clean(text))),
             Step::Host { action } => line("host", clean(action)),
@@ -213,11 +226,24 @@ pub(crate) fn is_probe(file: &str) -> bool {
         || matches!(name, "autoexec.ipxe" | "revocations.efi" | "shim_certificate.efi" | "ldlinux.e32" | "ldlinux.e64")
 }
 
-/// Where iPXE explains an error code such as `0x4c0b6035`.
+/// `kernel failed: error 4c0b6035`.
+pub(crate) fn ipxe_failure(what: &str, error: &str) -> String {
+    match error_code(error) {
+        Some(code) => format!("{} failed: error {code:08x}", clean(what)),
+        None => format!("{} failed: {}", clean(what), clean(error)),
+    }
+}
+
 fn error_page(error: &str) -> Option<String> {
-    let hex = |word: &&str| word.len() == 8 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut words = error.split(|c: char| !c.is_ascii_alphanumeric()).map(|word| word.trim_start_matches("0x"));
-    words.find(hex).map(|code| format!("explained at https://ipxe.org/{code}"))
+    error_code(error).map(|code| format!("explained at https://ipxe.org/{code:08x}"))
+}
+
+/// iPXE's error code, as its scripts (`${errno}`, decimal) or its screen (hexadecimal, in the page's address) write it.
+fn error_code(error: &str) -> Option<u32> {
+    error.trim().parse().ok().or_else(|| {
+        let mut words = error.split(|c: char| !c.is_ascii_alphanumeric()).map(|word| word.trim_start_matches("0x"));
+        words.find(|word| word.len() == 8).and_then(|word| u32::from_str_radix(word, 16).ok())
+    })
 }
 
 #[cfg(test)]
@@ -249,6 +275,7 @@ mod tests {
         let page = |code| Some(format!("explained at https://ipxe.org/{code}"));
         assert_eq!(error_page("Connection timed out (http://ipxe.org/4c0a6035)"), page("4c0a6035"));
         assert_eq!(error_page("0x2d0c613b"), page("2d0c613b"));
+        assert_eq!(error_page("1275813941"), page("4c0b6035"));
         assert_eq!(error_page("no luck"), None);
     }
 }

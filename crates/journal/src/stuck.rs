@@ -98,7 +98,7 @@ const NO_HTTP: Row = Row(8, &[
 #[rustfmt::skip]
 const NO_HTTP_IPXE: Row = Row(10, &[
     "a firewall drops the HTTP port: allow it on this interface",
-    "this iPXE was built without HTTP: its screen says `Operation not supported`; let it be replaced (replace-rom-ipxe)",
+    "this iPXE was built without HTTP: its screen says `Operation not supported`; set `replace_rom_ipxe = \"always\"`",
 ]);
 #[rustfmt::skip]
 const NO_BOOT_FILE: Row = Row(3, &[
@@ -107,7 +107,7 @@ const NO_BOOT_FILE: Row = Row(3, &[
 #[rustfmt::skip]
 const NO_TRANSFER: Row = Row(15, &[
     "the file is too large for the firmware's memory (BIOS: about 600 kB): give out undionly.kpxe",
-    "larger packets get lost on the way: set a smaller `max_blksize`",
+    "larger packets get lost on the way: set `max_blksize` in `[tftp]` to less, such as 1024",
 ]);
 #[rustfmt::skip]
 const NO_RETRY: Row = Row(10, &[

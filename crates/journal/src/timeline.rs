@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use mac::Mac;
 use serde::Serialize;
 
-use crate::line::{Line, Tone, asker, granted, protocol_topic};
+use crate::line::{Line, Tone, asker, granted, ipxe_failure, protocol_topic};
 use crate::stuck::Waiting;
 use crate::words::{clean, octets};
 use crate::{Event, Role, Stage, Step};
@@ -268,7 +268,7 @@ impl Boot {
                 self.outcome = Outcome::Failed(format!("given {} {times} times", clean(loader)));
             }
             Step::IpxeFailed { what, error } => {
-                self.outcome = Outcome::Failed(format!("iPXE: {} failed: {}", clean(what), clean(error)));
+                self.outcome = Outcome::Failed(format!("iPXE: {}", ipxe_failure(what, error)));
             }
             Step::Verdict { passed: true, .. } => self.outcome = Outcome::Up,
             Step::Verdict { because, .. } => self.outcome = Outcome::Failed(clean(because)),

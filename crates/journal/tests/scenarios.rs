@@ -64,7 +64,7 @@ impl Tale {
     }
 
     pub fn missing(self, millis: i64, file: &str) -> Tale {
-        let (file, because) = (file.to_owned(), "nothing of that name is published".to_owned());
+        let (file, because) = (file.to_owned(), format!("no file of this name is published: {file}"));
         self.step(millis, Step::FileNotFound { protocol: Protocol::Tftp, file, because })
     }
 
@@ -208,8 +208,8 @@ pub fn rom_ipxe_then_failure() -> Tale {
                 protocol: Protocol::Http,
                 file: "vmlinuz".to_owned(),
                 octets: 1_200_000,
-                because: "the machine closed the connection".to_owned(),
+                because: "the machine closed the connection after 1.2 MB of 8.2 MB".to_owned(),
             },
         )
-        .step(500, Step::IpxeFailed { what: "kernel".to_owned(), error: "0x4c0b6035".to_owned() })
+        .step(500, Step::IpxeFailed { what: "kernel".to_owned(), error: "1275813941".to_owned() })
 }
