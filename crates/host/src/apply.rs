@@ -35,14 +35,26 @@ pub struct Applied {
 /// Why a plan was not carried out. What had been changed by then has been undone, unless said otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    #[error("{refusal}\n  fix: {}", .refusal.fix())]
+    #[error("{refusal}")]
     Blocked { refusal: Refusal },
     #[error("the changes could not be put on record, so none was made: {0}")]
     Record(#[from] RecordError),
     #[error("could not {action}: {why}{}", not_undone(.undone))]
-    Failed { action: Action, why: Failure, undone: Undone },
+    Failed { action: Box<Action>, why: Failure, undone: Box<Undone> },
     #[error("what a killed run left of {} could not be undone{}", .0.interface, not_undone(.0))]
     Leftover(Undone),
+}
+
+impl ApplyError {
+    /// What to do about it, where we know.
+    pub fn fix(&self) -> Option<String> {
+        match self {
+            ApplyError::Blocked { refusal } => Some(refusal.fix()),
+            ApplyError::Record(error) => Some(error.fix()),
+            ApplyError::Failed { undone, .. } if undone.errors.is_empty() => None,
+            ApplyError::Failed { .. } | ApplyError::Leftover(_) => Some("lanboot down tries again".to_owned()),
+        }
+    }
 }
 
 /// Why one action failed.
@@ -91,7 +103,7 @@ pub fn apply(plan: &Plan, state_dir: &Path) -> Result<Applied, ApplyError> {
     for action in &plan.actions {
         if let Err(why) = perform(action, &mut record, &mut applied.nat) {
             let undone = undo_record(record, applied.nat.take());
-            return Err(ApplyError::Failed { action: action.clone(), why, undone });
+            return Err(ApplyError::Failed { action: Box::new(action.clone()), why, undone: Box::new(undone) });
         }
         applied.done.push(action.to_string());
     }

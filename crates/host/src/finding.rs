@@ -50,7 +50,7 @@ pub enum Refusal {
     NotAHost { address: Ipv4Net, what: &'static str },
     #[error("changing the host's network needs the right CAP_NET_ADMIN, which this process lacks")]
     NoRight,
-    #[error("IPv4 forwarding is off, and /proc/sys is read-only here, as containers have it")]
+    #[error("IPv4 forwarding has to be turned on, but /proc/sys is read-only here, as containers have it")]
     SysctlReadOnly,
     #[error("lanboot (pid {pid}) serves {interface} already")]
     Running { interface: String, pid: u32 },

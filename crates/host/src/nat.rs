@@ -253,3 +253,30 @@ fn immediate(register: u32, data: &[u8]) -> Expression {
 fn value(octets: &[u8]) -> Attributes {
     Attributes::default().put(1, octets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_without_owner_is_replaced_and_can_be_deleted_by_name() {
+        let body = || {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("tests of the host run as root");
+            let rules = Rules { interface: "net".to_owned(), masquerade: Some(Ipv4Net::default()), forwards: vec![] };
+            assert_eq!(delete_table("net"), Ok(false), "there is none");
+            for _ in 0..2 {
+                // As on a kernel before 5.12: the table outlives the socket.
+                Netlink::open(libc::NETLINK_NETFILTER).unwrap().batch(&batch(table_and_rules(&rules, false))).unwrap();
+            }
+            drop(Nat::install(&rules).unwrap());
+            assert_eq!(delete_table("net"), Ok(false), "an owned one took its place and went with its socket");
+            Netlink::open(libc::NETLINK_NETFILTER).unwrap().batch(&batch(table_and_rules(&rules, false))).unwrap();
+            assert_eq!(delete_table("net"), Ok(true));
+
+            let owner = Nat::install(&rules).unwrap();
+            assert_eq!(Nat::install(&rules).unwrap_err().errno, libc::EPERM, "another's is left alone");
+            assert!(owner.is_owned());
+        };
+        std::thread::spawn(body).join().unwrap();
+    }
+}

@@ -214,7 +214,8 @@ impl<'a> Draft<'a> {
     }
 
     fn finish(self, address: Ipv4Net) -> Plan {
-        let forwarding = self.actions.contains(&Action::TurnOnForwarding);
+        let forwards = |action: &Action| matches!(action, Action::TurnOnForwarding | Action::SetForwarding { .. });
+        let forwarding = self.actions.iter().any(forwards);
         let blocked = match self.actions.is_empty() {
             true => None,
             false if !self.state.may_change => Some(Refusal::NoRight),
@@ -454,3 +455,6 @@ fn bridge_mac(machine_id: &str, name: &str) -> Mac {
     let [_, _, a, b, c, d, e, f] = hash.to_be_bytes();
     Mac([a & 0xfc | 0x02, b, c, d, e, f])
 }
+
+#[cfg(test)]
+mod tests;

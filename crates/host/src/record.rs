@@ -113,10 +113,24 @@ pub enum RecordError {
     #[error("{path}, line {line}: not a record of changes ({reason})")]
     Corrupt { path: String, line: usize, reason: String },
     /// Another lanboot holds it.
-    #[error("lanboot (pid {pid}) is serving and will undo its changes itself when it is stopped: kill {pid}")]
+    #[error("lanboot (pid {pid}) is serving, and will undo its changes itself when it is stopped")]
     Running { pid: u32 },
-    #[error("{path} changed since the plan was made; try again")]
+    #[error("{path} changed since the plan was made")]
     Changed { path: String },
+}
+
+impl RecordError {
+    /// What to do about it.
+    pub fn fix(&self) -> String {
+        match self {
+            RecordError::Io { .. } => "run it as root, or set another state folder".to_owned(),
+            RecordError::Corrupt { path, .. } => {
+                format!("look at the file, undo by hand what its lines tell of, and delete it: {path}")
+            }
+            RecordError::Running { pid } => format!("kill {pid}"),
+            RecordError::Changed { .. } => "try again".to_owned(),
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, RecordError>;
@@ -332,4 +346,56 @@ fn lock(path: &Path, create: bool) -> Result<Option<(Flock<File>, Content)>> {
 fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change() -> Change {
+        Change::from(Action::BringUp { interface: "eth1".to_owned() })
+    }
+
+    fn parse(text: &str) -> Result<Content> {
+        Content::parse(Path::new("host-net.undo"), text)
+    }
+
+    fn line(line: &Line) -> String {
+        format!("{}\n", serde_json::to_string(line).unwrap())
+    }
+
+    #[test]
+    fn torn_last_line_was_never_acted_upon() {
+        let whole = line(&Line::Change { change: change() });
+        for end in 0..whole.len() {
+            let content = parse(&format!("{whole}{}", &whole[..end])).unwrap();
+            assert_eq!((content.changes.len(), content.whole), (1, whole.len() as u64), "{end}");
+        }
+    }
+
+    #[test]
+    fn line_that_makes_no_sense_is_an_error_with_its_place() {
+        let text = format!("{}nonsense\n", line(&Line::Undoing));
+        let error = parse(&text).err().unwrap().to_string();
+        assert!(error.starts_with("host-net.undo, line 2: not a record of changes"), "{error}");
+    }
+
+    #[test]
+    fn outcome_belongs_to_the_change_before_it() {
+        let sysctls = Sysctls::from([("ip_forward".to_owned(), "1".to_owned())]);
+        let lines = [Line::Change { change: change() }, Line::After { sysctls: sysctls.clone() }, Line::Undoing];
+        let content = parse(&lines.iter().map(line).collect::<String>()).unwrap();
+        assert_eq!(content.changes, [Change { after: Some(sysctls), ..change() }]);
+        assert!(content.undoing);
+    }
+
+    #[test]
+    fn changes_of_an_earlier_boot_are_gone() {
+        let here = Place::here().unwrap();
+        let fate = |place| Content { owner: Some((1, place)), ..Content::default() }.fate(Path::new("x")).unwrap();
+        assert_eq!(fate(here.clone()), Fate::Dead);
+        assert_eq!(fate(Place { boot_id: "another".to_owned(), ..here.clone() }), Fate::Gone);
+        let cookie = here.namespace_cookie.map(|cookie| cookie + 1_000_000);
+        assert_eq!(fate(Place { namespace_cookie: cookie, ..here }), Fate::Gone, "its number was given out anew");
+    }
 }

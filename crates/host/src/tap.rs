@@ -20,15 +20,13 @@ pub struct Tap {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TapError {
-    #[error(
-        "{DEVICE} is missing, so no tap can be made\n  fix: modprobe tun (in a container: start it with --device {DEVICE})"
-    )]
+    #[error("{DEVICE} is missing, so no tap can be made")]
     NoDevice,
-    #[error("{DEVICE} may not be opened, so no tap can be made\n  fix: run it as root, or chmod 0666 {DEVICE}")]
+    #[error("{DEVICE} may not be opened, so no tap can be made")]
     DeviceClosed,
-    #[error("tap {0} cannot be made: the right CAP_NET_ADMIN is missing\n  fix: run it as root")]
+    #[error("tap {0} cannot be made: the right CAP_NET_ADMIN is missing")]
     NoRight(String),
-    #[error("tap {0} is there already, and in use\n  fix: choose another name")]
+    #[error("tap {0} is there already, and in use")]
     Taken(String),
     #[error("`{0}` cannot be the name of a tap: at most 15 characters")]
     BadName(String),
@@ -38,6 +36,19 @@ pub enum TapError {
     Kernel { tap: String, source: NetlinkError },
     #[error("there is no interface {0}")]
     NoInterface(String),
+}
+
+impl TapError {
+    /// What to do about it, where we know.
+    pub fn fix(&self) -> Option<String> {
+        Some(match self {
+            TapError::NoDevice => format!("modprobe tun (a container must be started with --device {DEVICE})"),
+            TapError::DeviceClosed => format!("run it as root, or chmod 0666 {DEVICE}"),
+            TapError::NoRight(_) => "run it as root".to_owned(),
+            TapError::Taken(_) | TapError::BadName(_) => "choose another name".to_owned(),
+            TapError::Io(_) | TapError::Kernel { .. } | TapError::NoInterface(_) => return None,
+        })
+    }
 }
 
 nix::ioctl_readwrite_bad!(tun_set_iff, libc::TUNSETIFF, libc::ifreq);

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use host::{ForwardSpec, LinkSpec, NetworkSpec, PlanError, Refusal, Transport, Warning};
-use world::{Child, Folder, Namespace, assert_untouched, eventually, ip, run, snapshot};
+use world::{Child, Folder, Namespace, assert_untouched, eventually, ip, run, settled_snapshot};
 
 fn bridge(ports: &[&str]) -> NetworkSpec {
     NetworkSpec {
@@ -174,7 +174,7 @@ fn undo_leaves_the_host_byte_for_byte_as_it_was() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         let applied = apply(&bridge(&["eth1", "eth2"]), &folder);
         assert!(applied.made);
         assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "1\n");
@@ -192,7 +192,7 @@ fn down_after_kill_9_leaves_the_host_byte_for_byte_as_it_was() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         let child = Child::holding(|| apply(&bridge(&["eth1", "eth2"]), &folder));
         assert!(run("nft", "list tables").contains("lanboot-net"));
 
@@ -227,7 +227,7 @@ fn a_second_run_takes_over_from_a_killed_one_and_undoes_for_both() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         let spec = bridge(&["eth1", "eth2"]);
         Child::holding(|| apply(&spec, &folder)).kill();
         let kept = run("ip", "-o link show net");
@@ -253,7 +253,7 @@ fn a_second_run_that_wants_something_else_repairs_first() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         Child::holding(|| apply(&bridge(&["eth1"]), &folder)).kill();
         let mut other = bridge(&["eth1"]);
         other.link = LinkSpec::Bridge { name: "lan".to_owned(), ports: vec!["eth1".to_owned()] };
@@ -278,7 +278,7 @@ fn killed_at_any_moment_of_up_or_down_nothing_stays_after_down() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         let spec = bridge(&["eth1", "eth2"]);
         let started = std::time::Instant::now();
         drop(apply(&spec, &folder));
@@ -311,7 +311,7 @@ fn what_was_there_before_is_used_and_stays() {
         ip("link set dev net up");
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
         std::fs::write("/proc/sys/net/ipv4/conf/net/forwarding", "0").unwrap();
-        let before = snapshot();
+        let before = settled_snapshot();
         let plan = host::plan(&bridge(&[]), &folder.0).unwrap();
         assert!(!plan.made);
         assert_eq!(
@@ -348,7 +348,7 @@ fn an_existing_interface_is_used_with_its_own_address() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         let link = LinkSpec::Existing { name: "eth0".to_owned() };
         let spec = NetworkSpec { link, address: None, masquerade: false, forwards: vec![] };
         let plan = host::plan(&spec, &folder.0).unwrap();
@@ -367,7 +367,7 @@ fn a_failing_step_undoes_those_before_it() {
     host.run(|| {
         let plan = host::plan(&bridge(&["eth1", "eth2"]), &folder.0).unwrap();
         ip("link del eth2");
-        let before = snapshot();
+        let before = settled_snapshot();
         let error = host::apply(&plan, &folder.0).unwrap_err().to_string();
         assert_eq!(error, "could not put eth2 into net: eth2 is gone");
         assert_untouched(&before);
@@ -380,7 +380,7 @@ fn a_dry_run_and_a_check_change_nothing() {
     let (host, _outside) = host_with_a_past();
     let folder = Folder::new();
     host.run(|| {
-        let before = snapshot();
+        let before = settled_snapshot();
         let plan = host::plan(&bridge(&["eth1", "eth2"]), &folder.0).unwrap();
         assert_eq!(
             plan.to_string(),
@@ -493,5 +493,112 @@ fn a_tap_joins_the_bridge_and_goes_with_its_descriptor() {
         // A process that another test starts at this moment has a copy of the descriptor for a blink.
         eventually(|| run("ip", "-br link show master net").is_empty());
         drop(applied);
+    });
+}
+
+#[test]
+fn undo_goes_on_past_an_error_and_can_be_tried_again() {
+    let (host, _outside) = host_with_a_past();
+    let folder = Folder::new();
+    host.run(|| {
+        let before = settled_snapshot();
+        Child::holding(|| apply(&bridge(&["eth1"]), &folder)).kill();
+        // A table of our name that belongs to somebody else's socket cannot be deleted.
+        let rules = host::Rules { interface: "net".to_owned(), masquerade: None, forwards: bridge(&[]).forwards };
+        let theirs = host::Nat::install(&rules).unwrap();
+        let undone = host::undo_leftovers(&folder.0).unwrap().remove(0);
+        assert_eq!(undone.errors.len(), 1, "{undone}");
+        assert!(undone.done.contains(&"deleted bridge net".to_owned()), "{undone}");
+        assert_eq!(folder.files(), ["host-net.undo"]);
+        drop(theirs);
+        down(&folder);
+        assert_untouched(&before);
+        assert_eq!(folder.files(), [""; 0]);
+    });
+}
+
+#[test]
+fn an_interface_that_was_down_and_bare_is_so_again() {
+    let (host, _outside) = host_with_a_past();
+    let folder = Folder::new();
+    host.run(|| {
+        let before = settled_snapshot();
+        let spec = NetworkSpec { link: LinkSpec::Existing { name: "eth2".to_owned() }, ..bridge(&[]) };
+        let applied = apply(&spec, &folder);
+        assert!(!applied.made);
+        assert!(run("ip", "route").contains("10.0.1.0/24 dev eth2"));
+        assert!(applied.undo().errors.is_empty());
+        assert_untouched(&before);
+    });
+}
+
+#[test]
+fn the_kernels_own_sentence_reaches_the_user() {
+    let folder = Folder::new();
+    Namespace::new().run(|| {
+        ip("link add br1 type bridge");
+        let before = settled_snapshot();
+        let plan = host::plan(&bridge(&["br1"]), &folder.0).unwrap();
+        let error = host::apply(&plan, &folder.0).unwrap_err().to_string();
+        assert!(error.starts_with("could not put br1 into net: the kernel says: Can not enslave a bridge"), "{error}");
+        assert_untouched(&before);
+    });
+}
+
+#[test]
+fn leftovers_of_another_namespace_are_not_undone_here() {
+    let (there, here) = (Namespace::new(), Namespace::new());
+    let folder = Folder::new();
+    there.run(|| Child::holding(|| apply(&bridge(&[]), &folder)).kill());
+    let inhabitant = there.run(|| Child::holding(|| ()));
+    let path = format!("/proc/{}/ns/net", inhabitant.pid());
+    here.run(|| {
+        let before = settled_snapshot();
+        match host::plan(&bridge(&[]), &folder.0) {
+            Err(PlanError::Refused(why)) => assert!(why[0].fix().contains(&path), "{}", why[0].fix()),
+            other => panic!("{other:?}"),
+        }
+        let undone = host::undo_leftovers(&folder.0).unwrap().remove(0);
+        assert!(undone.errors[0].to_string().contains(&path), "{undone}");
+        // A container that is started again finds its old record, but not its old network.
+        inhabitant.kill();
+        drop(there);
+        drop(apply(&bridge(&[]), &folder));
+        assert_untouched(&before);
+        assert_eq!(folder.files(), [""; 0]);
+    });
+}
+
+#[test]
+fn after_a_restart_of_the_computer_nothing_is_undone() {
+    let folder = Folder::new();
+    Namespace::new().run(|| {
+        Child::holding(|| apply(&bridge(&[]), &folder)).kill();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let record = folder.0.join("host-net.undo");
+        let text = std::fs::read_to_string(&record).unwrap().replace(boot.trim(), "an-earlier-one");
+        std::fs::write(&record, text).unwrap();
+        let before = settled_snapshot();
+        let done = down(&folder);
+        assert!(done.len() == 1 && done[0].starts_with("nothing was left of net"), "{done:?}");
+        assert_untouched(&before);
+        assert_eq!(folder.files(), [""; 0]);
+    });
+}
+
+#[test]
+fn without_rights_the_plan_is_told_and_nothing_else() {
+    let folder = Folder::new();
+    Namespace::new().run(|| {
+        // SAFETY: the raw call changes this thread alone, which ends with the test. 65534 is nobody.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
+        let plan = host::plan(&bridge(&[]), &folder.0).unwrap();
+        assert_eq!((plan.actions.len(), plan.blocked.clone()), (5, Some(Refusal::NoRight)));
+        assert!(matches!(host::apply(&plan, &folder.0), Err(host::ApplyError::Blocked { .. })));
+        assert!(host::missing_rights().contains(&host::Right::NetAdmin));
+        let findings = host::check(&bridge(&[]), &folder.0);
+        let rights = findings.iter().filter(|finding| finding.text.contains("CAP_NET_ADMIN")).count();
+        assert_eq!(rights, 1, "{findings:?}");
+        assert!(!folder.0.exists());
     });
 }

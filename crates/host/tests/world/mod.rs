@@ -84,6 +84,20 @@ pub fn snapshot() -> String {
     all
 }
 
+/// The same, once the kernel has reported every carrier, which it does up to a second late.
+pub fn settled_snapshot() -> String {
+    let (mut last, mut quiet, deadline) = (snapshot(), Instant::now(), Instant::now() + Duration::from_secs(10));
+    // That nothing more comes is no event to wait for.
+    while quiet.elapsed() < Duration::from_millis(1200) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = snapshot();
+        if now != last {
+            (last, quiet) = (now, Instant::now());
+        }
+    }
+    last
+}
+
 /// A bridge shows how long ago its clocks were started.
 fn without_timers(text: &str) -> String {
     let mut words = text.split(' ').filter(|word| !word.is_empty()).peekable();
