@@ -243,6 +243,21 @@ fn file_fetched_in_ranges_over_one_connection_is_one_event() {
 }
 
 #[test]
+fn events_come_in_the_order_of_the_requests() {
+    with_server(Limits::default(), |server| {
+        server.publish("there", 10_000);
+        let mut stream = server.connect();
+        for path in ["there", "absent"].repeat(20) {
+            stream.write_all(format!("GET /{path} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+            read_answer(&mut stream);
+        }
+        let (steps, mut expected) = (server.steps(), [true, false].into_iter().cycle());
+        assert_eq!(steps.len(), 40);
+        assert!(steps.iter().all(|step| sent("there")(step) == expected.next().unwrap()), "{steps:?}");
+    });
+}
+
+#[test]
 fn client_that_has_the_file_is_not_sent_it_again() {
     with_server(Limits::default(), |server| {
         server.publish("linux", 100);

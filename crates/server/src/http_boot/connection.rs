@@ -138,7 +138,11 @@ impl Connection<'_> {
             let wait = if self.ledger.is_open() { left.min(SETTLE_INTERVAL) } else { left };
             self.inbox.reserve(READ_OCTETS);
             match timeout(wait, self.stream.read_buf(&mut self.inbox)).await {
-                Ok(Ok(count)) if count > 0 => return Received::Octets,
+                Ok(Ok(count)) if count > 0 => {
+                    // The next request brings the acknowledgement of the last answer, which is to be told first.
+                    self.settle();
+                    return Received::Octets;
+                }
                 Ok(_) => return Received::End,
                 Err(_) => {}
             }
