@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn colours_are_stripped_and_lines_kept() {
-        let (_, lines) = console("\x1b[?7l\x1b[0mSeaBIOS (version 1)\r\n\r\n\x1b[0;1miPXE 1.0\x1b[0m -- Open\x1b(B\r\n");
+        let (_, lines) =
+            console("\x1b[?7l\x1b[0mSeaBIOS (version 1)\r\n\r\n\x1b[0;1miPXE 1.0\x1b[0m -- Open\x1b(B\r\n");
         assert_eq!(lines, ["SeaBIOS (version 1)", "iPXE 1.0 -- Open"]);
     }
 

@@ -43,10 +43,7 @@ impl Firmware {
 
     /// Whether it runs the same kind of processor as this host has, which KVM needs.
     pub fn is_native(self) -> bool {
-        match self {
-            Firmware::UefiArm64 => cfg!(target_arch = "aarch64"),
-            _ => cfg!(target_arch = "x86_64"),
-        }
+        std::env::consts::ARCH == if self == Firmware::UefiArm64 { "aarch64" } else { "x86_64" }
     }
 
     /// The UEFI images to use; `None` for [`Firmware::Bios`], which QEMU brings itself.
@@ -105,7 +102,10 @@ pub struct Missing {
 
 impl Missing {
     pub(crate) fn fix(&self) -> String {
-        format!("apt install {} (Debian), dnf install {} (Fedora), pacman -S {} (Arch)", self.debian, self.fedora, self.arch)
+        format!(
+            "apt install {} (Debian), dnf install {} (Fedora), pacman -S {} (Arch)",
+            self.debian, self.fedora, self.arch
+        )
     }
 }
 
@@ -123,8 +123,12 @@ pub(crate) const ROM_MISSING: Missing = Missing {
     fedora: "ipxe-roms-qemu",
     arch: "qemu-common",
 };
-const QEMU_X64_MISSING: Missing =
-    Missing { what: "qemu-system-x86_64", debian: "qemu-system-x86", fedora: "qemu-system-x86-core", arch: "qemu-base" };
+const QEMU_X64_MISSING: Missing = Missing {
+    what: "qemu-system-x86_64",
+    debian: "qemu-system-x86",
+    fedora: "qemu-system-x86-core",
+    arch: "qemu-base",
+};
 const QEMU_ARM64_MISSING: Missing = Missing {
     what: "qemu-system-aarch64",
     debian: "qemu-system-arm",

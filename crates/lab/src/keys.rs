@@ -6,7 +6,9 @@ pub type Chord = Vec<&'static str>;
 /// A `<name>` that is no key, or a character that a US keyboard lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownKey {
-    #[error("`<{0}>` is no key: use <enter>, <tab>, <esc>, <space>, <up>, <down>, <left>, <right>, <backspace>, <delete>, <home>, <end>, <pageup>, <pagedown>, <lt>, <f1> to <f12>, or <ctrl-b> and the like")]
+    #[error(
+        "`<{0}>` is no key: use <enter>, <tab>, <esc>, <space>, <up>, <down>, <left>, <right>, <backspace>, <delete>, <home>, <end>, <pageup>, <pagedown>, <lt>, <f1> to <f12>, or <ctrl-b> and the like"
+    )]
     Name(String),
     #[error("`{0}` is not on a US keyboard")]
     Character(char),
@@ -108,8 +110,20 @@ mod tests {
     fn text_becomes_keys() {
         let keys = chords("<Tab> ttyS0,1<enter><ctrl-b><ctrl-alt-delete><f12><lt>").unwrap();
         let expected: [&[&str]; 14] = [
-            &["tab"], &["spc"], &["t"], &["t"], &["y"], &["shift", "s"], &["0"], &["comma"], &["1"], &["ret"],
-            &["ctrl", "b"], &["ctrl", "alt", "delete"], &["f12"], &["shift", "comma"],
+            &["tab"],
+            &["spc"],
+            &["t"],
+            &["t"],
+            &["y"],
+            &["shift", "s"],
+            &["0"],
+            &["comma"],
+            &["1"],
+            &["ret"],
+            &["ctrl", "b"],
+            &["ctrl", "alt", "delete"],
+            &["f12"],
+            &["shift", "comma"],
         ];
         assert_eq!(keys, expected);
     }

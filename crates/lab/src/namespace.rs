@@ -23,7 +23,9 @@ pub enum NamespaceError {
     User(io::Error),
     #[error("the user namespace was made, but {file} could not be written: {error}\n  fix: {BE_ROOT}")]
     Identity { file: &'static str, error: io::Error },
-    #[error("this host forbids user namespaces to ordinary users: {setting}\n  fix: run it as root (sudo), or allow them: {allow}")]
+    #[error(
+        "this host forbids user namespaces to ordinary users: {setting}\n  fix: run it as root (sudo), or allow them: {allow}"
+    )]
     Forbidden { setting: &'static str, allow: &'static str },
     #[error("the loopback interface could not be brought up: {0}")]
     Loopback(io::Error),

@@ -59,7 +59,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Starts a machine on the network behind `tap`. `folder`: where `qemu.log` is written, and QEMU's working folder.
+    /// Makes a machine on the network behind `tap`; the monitor's `cont` switches it on. `folder`: where `qemu.log` is written, and QEMU's working folder.
     /// The process dies with the calling thread at the latest.
     ///
     /// # Errors
@@ -70,8 +70,7 @@ impl Vm {
         let spawn = |error| StartError::Spawn { program: program.clone(), error };
         let (serial, serial_end) = UnixStream::pair().map_err(spawn)?;
         let (monitor, monitor_end) = UnixStream::pair().map_err(spawn)?;
-        let wires =
-            Wires { tap: tap.as_raw_fd(), serial: serial_end.as_raw_fd(), monitor: monitor_end.as_raw_fd() };
+        let wires = Wires { tap: tap.as_raw_fd(), serial: serial_end.as_raw_fd(), monitor: monitor_end.as_raw_fd() };
         let arguments = arguments(hardware, images.as_ref(), accelerator(hardware.firmware), wires);
 
         let log_file = folder.join("qemu.log");
@@ -139,7 +138,8 @@ fn arguments(hardware: &Hardware, images: Option<&Images>, accelerator: Accelera
         Accelerator::Tcg => line.add("-accel", "tcg").add("-cpu", "max"),
     };
     line.add("-smp", "1").add("-m", format!("{memory_mib}M")).add("-uuid", uuid(*mac));
-    line.flag("-nodefaults").flag("-no-user-config");
+    // Stopped until told to go on.
+    line.flag("-nodefaults").flag("-no-user-config").flag("-S");
     // A machine that has switched itself off or begins anew stays as it is, so that its screen can be saved.
     line.add("-action", "reboot=shutdown,shutdown=pause").add("-boot", "strict=on");
     line.add("-display", display(hardware.display.as_deref()));

@@ -153,7 +153,9 @@ impl Qmp {
                 self.received.extend_from_slice(&buffer[..count]);
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(lost(error)),
