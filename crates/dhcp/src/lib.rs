@@ -2,6 +2,7 @@
 
 pub mod arch;
 pub mod granted;
+pub mod router_advert;
 pub mod v4;
 
 pub use arch::{ClientArch, Platform};

@@ -58,6 +58,14 @@ impl Machines {
         self.lock().machine(facts.mac, now).facts = Some(facts.clone());
     }
 
+    /// Whether this machine is in iPXE now, as far as we were told within the last half minute.
+    pub fn is_in_ipxe(&self, mac: Mac, now: Instant) -> bool {
+        self.lock().by_mac.get(&mac).is_some_and(|machine| {
+            let stage = machine.facts.as_ref().map(|facts| facts.stage);
+            stage == Some(journal::Stage::Ipxe) && now.duration_since(machine.heard) < Duration::from_secs(30)
+        })
+    }
+
     /// What a machine last said of itself, with its present address and history.
     pub fn facts(&self, mac: Mac) -> Option<Facts> {
         let known = self.lock();
@@ -99,7 +107,8 @@ impl Known {
             let by_mac = &self.by_mac;
             self.by_address.retain(|_, mac| by_mac.contains_key(mac));
         }
-        let unheard = || Machine { heard: now, address: None, facts: None, history: History::default(), starting: false };
+        let unheard =
+            || Machine { heard: now, address: None, facts: None, history: History::default(), starting: false };
         let machine = self.by_mac.entry(mac).or_insert_with(unheard);
         machine.heard = now;
         machine

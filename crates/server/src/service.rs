@@ -15,7 +15,7 @@ use crate::files::{Files, Report};
 use crate::http_boot::{self, Limits};
 use crate::machines::Machines;
 use crate::made::Made;
-use crate::net::{ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError};
+use crate::net::{ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError, RouterSocket};
 use crate::report::Reporter;
 use crate::tftp;
 
@@ -58,6 +58,7 @@ impl Bound {
                 dhcp: DhcpSocket::open(interface, address)?,
                 arp: ArpSocket::open(interface)?,
                 echo: EchoSocket::open(interface)?,
+                router: RouterSocket::open(interface)?,
             }),
             None => None,
         };

@@ -35,7 +35,11 @@ impl Options for AckDraft {
 
 /// Fills in network parameters and, where something is to be booted, the boot file.
 pub(super) fn fill(
-    draft: &mut impl Options, request: &Packet<'_>, settings: &Settings, facts: &Facts, decision: &Decision,
+    draft: &mut impl Options,
+    request: &Packet<'_>,
+    settings: &Settings,
+    facts: &Facts,
+    decision: &Decision,
 ) {
     network(draft, request, settings, facts);
     let Some(file) = decision.answer.boot_file() else { return };

@@ -33,8 +33,14 @@ const MAX_TRIES: u8 = 8;
 pub enum Effect {
     Send(Reply),
     /// Ask whether somebody uses the address; answers come back through [`Engine::address_answered`].
-    Probe { address: Ipv4Addr, how: ConflictCheck },
-    Happened { machine: Option<Mac>, step: Step },
+    Probe {
+        address: Ipv4Addr,
+        how: ConflictCheck,
+    },
+    Happened {
+        machine: Option<Mac>,
+        step: Step,
+    },
 }
 
 pub struct Engine {

@@ -7,18 +7,19 @@ mod probes;
 mod tests;
 
 use std::io;
-use std::os::fd::{AsFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::ConflictCheck;
+use dhcp::router_advert::RouterAdvert;
 use ipnet::Ipv4Net;
 use leases::{Clock, LeaseStore, UnixSecs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::net::{ArpSocket, DhcpSocket, EchoSocket};
+use crate::net::{ArpSocket, DhcpSocket, EchoSocket, RouterMessage, RouterSocket};
 use crate::report::Reporter;
 use engine::{Effect, Engine};
 
@@ -40,6 +41,7 @@ pub struct Sockets {
     pub dhcp: DhcpSocket,
     pub arp: ArpSocket,
     pub echo: EchoSocket,
+    pub router: RouterSocket,
 }
 
 /// The running service; dropping it stops it.
@@ -54,11 +56,15 @@ impl DhcpService {
     /// # Errors
     /// When the kernel gives no thread or event descriptor.
     pub fn start(
-        settings: Settings, sockets: Sockets, store: Box<dyn LeaseStore>, reporter: Reporter,
+        settings: Settings,
+        sockets: Sockets,
+        store: Box<dyn LeaseStore>,
+        reporter: Reporter,
     ) -> io::Result<DhcpService> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let engine = Engine::new(settings, store, reporter.machines.clone());
-        let service = Loop { engine, sockets, reporter, stop: stop.clone() };
+        let advert = RouterAdvert::default();
+        let service = Loop { engine, advert, sockets, reporter, stop: stop.clone() };
         let thread = std::thread::Builder::new().name("dhcp".into()).spawn(move || service.run())?;
         Ok(DhcpService { stop, thread: Some(thread) })
     }
@@ -76,6 +82,7 @@ impl Drop for DhcpService {
 
 struct Loop {
     engine: Engine,
+    advert: RouterAdvert,
     sockets: Sockets,
     reporter: Reporter,
     stop: Arc<EventFd>,
@@ -100,6 +107,9 @@ impl Loop {
                     self.engine.address_answered(now, address, None);
                 }
             }
+            if ready.router {
+                self.answer_solicitations();
+            }
             for _ in 0..BURST {
                 let Some(octets) = self.sockets.dhcp.receive(&mut buffer) else { break };
                 self.engine.handle(now, octets);
@@ -122,11 +132,29 @@ impl Loop {
             PollFd::new(self.sockets.dhcp.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.sockets.arp.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.sockets.echo.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.sockets.router.as_fd(), PollFlags::POLLIN),
         ];
         // An interrupted wait is a wait that found nothing.
         let _ = poll(&mut fds, timeout);
         let any = |at: usize| fds[at].any().unwrap_or(false);
-        Ready { stop: any(0), arp: any(2), echo: any(3) }
+        Ready { stop: any(0), arp: any(2), echo: any(3), router: any(4) }
+    }
+
+    /// Spares machines in iPXE the wait for an IPv6 router where there is none.
+    fn answer_solicitations(&mut self) {
+        while let Some(message) = self.sockets.router.receive() {
+            let now = Instant::now();
+            match message {
+                RouterMessage::Advertisement => self.advert.router_heard(),
+                RouterMessage::Solicitation { from, address } if self.reporter.machines.is_in_ipxe(from, now) => {
+                    if self.advert.solicited(now, from) {
+                        // Should this fail, the machine waits a little longer, as it would without us.
+                        let _ = self.sockets.router.say_no_router(from, address);
+                    }
+                }
+                RouterMessage::Solicitation { .. } => {}
+            }
+        }
     }
 
     fn act(&mut self) {
@@ -152,10 +180,10 @@ struct Ready {
     stop: bool,
     arp: bool,
     echo: bool,
+    router: bool,
 }
 
 fn clock() -> Clock {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Clock { wall: UnixSecs(wall), running: Instant::now() }
 }
-

@@ -176,7 +176,8 @@ fn machines_that_start_together_get_an_address_each_without_waiting_for_each_oth
         assert_eq!(out.probes, [host(199 + n)]);
     }
     let out = bench.waits(WAIT);
-    let mut offered: Vec<_> = out.replies.iter().map(|(_, octets, _)| Packet::parse(octets).unwrap().yiaddr()).collect();
+    let mut offered: Vec<_> =
+        out.replies.iter().map(|(_, octets, _)| Packet::parse(octets).unwrap().yiaddr()).collect();
     offered.sort();
     assert_eq!(offered, (200..=207).map(host).collect::<Vec<_>>());
 }
@@ -262,7 +263,10 @@ fn a_reservation_is_for_its_machine_alone() {
 fn what_another_has_is_refused_and_what_another_server_offered_is_left_alone() {
     let mut bench = Bench::new(guide());
     let address = bench.boots(mac(1));
-    assert!(matches!(bench.hears(&request(mac(2), address)).replies[..], [(MessageType::Nak, _, Destination::Broadcast)]));
+    assert!(matches!(
+        bench.hears(&request(mac(2), address)).replies[..],
+        [(MessageType::Nak, _, Destination::Broadcast)]
+    ));
     let elsewhere = message(mac(2), &[(53, &[3]), (54, &[10, 0, 1, 9]), (50, &[10, 0, 1, 77])]);
     assert!(bench.hears(&elsewhere).ignored().contains("10.0.1.9"));
 }

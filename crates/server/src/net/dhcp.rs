@@ -50,9 +50,7 @@ impl DhcpSocket {
     pub fn send(&self, reply: &Reply) -> io::Result<()> {
         match reply.to {
             Destination::Relay(to) | Destination::Unicast(to) => self.send_udp(to, &reply.octets),
-            Destination::Broadcast => {
-                self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT), &reply.octets)
-            }
+            Destination::Broadcast => self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT), &reply.octets),
             Destination::Hardware { mac, address } => {
                 let from = (self.interface.mac, self.server, SERVER_PORT);
                 let frame = udp(from, (mac, address, CLIENT_PORT), &reply.octets);

@@ -13,6 +13,7 @@ use super::Interface;
 pub(super) const NOTHING: u16 = 0;
 pub(super) const ETH_P_ARP: u16 = 0x0806;
 pub(super) const ETH_P_IP: u16 = 0x0800;
+pub(super) const ETH_P_IPV6: u16 = 0x86dd;
 
 /// A packet socket on one interface; receives frames of `ethertype` only.
 pub(super) fn packet_socket(interface: &Interface, ethertype: u16) -> io::Result<OwnedFd> {
@@ -53,9 +54,7 @@ fn link_address(interface: &Interface, ethertype: u16) -> libc::sockaddr_ll {
 
 /// A UDP datagram in an Ethernet frame to a client that does not answer ARP yet.
 pub(super) fn udp(from: (Mac, Ipv4Addr, u16), to: (Mac, Ipv4Addr, u16), payload: &[u8]) -> Vec<u8> {
-    let builder = PacketBuilder::ethernet2(from.0.0, to.0.0)
-        .ipv4(from.1.octets(), to.1.octets(), 64)
-        .udp(from.2, to.2);
+    let builder = PacketBuilder::ethernet2(from.0.0, to.0.0).ipv4(from.1.octets(), to.1.octets(), 64).udp(from.2, to.2);
     let mut frame = Vec::with_capacity(builder.size(payload.len()));
     builder.write(&mut frame, payload).expect("a DHCP message fits an IPv4 datagram, and a Vec takes every octet");
     frame

@@ -4,10 +4,12 @@ mod arp;
 mod dhcp;
 mod echo;
 mod frame;
+mod router;
 
 pub use arp::ArpSocket;
 pub use dhcp::DhcpSocket;
 pub use echo::EchoSocket;
+pub use router::{RouterMessage, RouterSocket};
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
