@@ -49,7 +49,7 @@ pub enum Command {
 }
 
 /// What to serve: a configuration file, flags, or both (flags win).
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Setup {
     /// Configuration file [default: /etc/lanboot.toml, when it is there and no flag names a network]
     #[arg(short = 'c', long = "config", value_name = "FILE")]

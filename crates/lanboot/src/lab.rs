@@ -1,5 +1,170 @@
-use crate::Outcome;
-use crate::args::Lab;
-pub fn lab(_args: &Lab) -> Outcome {
-    Err(crate::problem::of("not yet").into())
+//! `lanboot lab`: virtual machines against the real services, in a network of their own, and a verdict for each.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use config::{Config, Diagnostic, Diagnostics, Link, Loaded, Place};
+use journal::{Journal, Style, Terminal, Timeline};
+use lab::{Firmware, LabSpec, Report, Typing, VmSpec, vm_mac};
+use mac::Mac;
+use nix::sys::signal::SigSet;
+use regex::Regex;
+
+use crate::args::{Lab, Log, Setup};
+use crate::{Outcome, problem, setup, up};
+
+/// What is used when neither a file nor a flag names a network: the lab's own disturbs nobody.
+const DEFAULT_BRIDGE: &str = "net=10.0.1.1/24";
+
+pub fn lab(args: &Lab) -> Outcome {
+    let signals = up::block_signals()?;
+    let mut loaded = load(&args.setup)?;
+    let spec = spec(args, loaded.config.network.link.name())?;
+    lab::check(&spec).map_err(problem::of)?;
+    make_private(&mut loaded.config, &args.artefacts)?;
+    problem::print(&loaded.warnings);
+    // From here on, nothing that is done to the network is done to the host's.
+    lab::enter_private_network().map_err(problem::of)?;
+    let plan = up::plan(&loaded)?;
+    let network = up::Network::up(&loaded, &plan, true)?;
+    let journal = up::open_journal(&loaded.config)?;
+    let names: HashMap<Mac, String> = spec.vms.iter().map(|vm| (vm.hardware.mac, vm.name.clone())).collect();
+    let printing = up::print_journal(journal.follow(), args.log, names.clone());
+    let (running, _) = up::serve(&loaded, network.applied.address, journal.clone())?;
+    let stop = stop_on(signals);
+    let report = lab::run(&spec, &journal, &stop).map_err(problem::of)?;
+    drop(running);
+    let events = journal.clone();
+    drop(journal);
+    if args.log == Log::Text {
+        print!("{}", stories(&report, &events, names));
+        print!("{}", verdicts(&report, &args.artefacts));
+    }
+    events.flush(std::time::Duration::from_secs(2));
+    drop(events);
+    let _ = printing.join();
+    network.down(&Journal::new());
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
+    if setup.bridge.is_some() || setup.interface.is_some() || setup.config.is_some() {
+        return setup::load(setup);
+    }
+    setup::load(&Setup { bridge: Some(DEFAULT_BRIDGE.into()), ..setup.clone() })
+}
+
+/// Puts a bridge in place of whatever the configuration serves on, and keeps leases and records with the artefacts.
+fn make_private(config: &mut Config, artefacts: &Path) -> Result<(), Diagnostics> {
+    let name = config.network.link.name().to_owned();
+    let address = config.network.address.or_else(|| host::address_of(&name));
+    config.network.address = Some(address.ok_or_else(|| {
+        Diagnostic::error(format!("{name} has no address here that the lab could use"))
+            .fix("name one: --address 10.0.1.1/24")
+    })?);
+    config.network.link = Link::Bridge { name, ports: Vec::new() };
+    config.network.masquerade = false;
+    config.network.forwards.clear();
+    config.state_dir = artefacts.join("state");
+    // Each run begins with no leases.
+    match std::fs::remove_dir_all(&config.state_dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let what = format!("cannot clear {}: {error}", config.state_dir.display());
+            Err(Diagnostic::error(what).fix("choose another folder for the artefacts: --out DIR").into())
+        }
+        _ => up::make_state_dir(&config.state_dir),
+    }
+}
+
+fn spec(args: &Lab, bridge: &str) -> Result<LabSpec, Diagnostics> {
+    let mut found = Diagnostics::default();
+    let mut take = |flag: &str, result: Result<(), String>| {
+        if let Err(error) = result {
+            found.push(Diagnostic { place: Place::Flag(flag.to_owned()), ..problem::of(error) });
+        }
+    };
+    let mut firmware: Vec<Firmware> = Vec::new();
+    for name in &args.firmware {
+        take(
+            "--firmware",
+            name.parse().map(|kind| firmware.push(kind)).map_err(|error: lab::UnknownFirmware| error.to_string()),
+        );
+    }
+    let mut expect = None;
+    if let Some(pattern) = &args.expect {
+        take("--expect", Regex::new(pattern).map(|regex| expect = Some(regex)).map_err(|error| error.to_string()));
+    }
+    let mut typing: Vec<Typing> = Vec::new();
+    for text in &args.typing {
+        take("--type", text.parse().map(|text| typing.push(text)).map_err(|error: lab::BadTyping| error.to_string()));
+    }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let mut vms = Vec::new();
+    for kind in firmware {
+        for number in 1..=args.count {
+            let mut vm = VmSpec::new(kind, vms.len() as u16 + 1);
+            debug_assert_eq!(vm.hardware.mac, vm_mac(vms.len() as u16 + 1));
+            vm.name = format!("{kind}-{number}");
+            vm.hardware.memory_mib = args.memory;
+            vm.hardware.display = args.display.clone();
+            vm.expect = expect.clone();
+            vm.typing = typing.clone();
+            vms.push(vm);
+        }
+    }
+    Ok(LabSpec {
+        vms,
+        timeout: args.timeout,
+        keep: args.keep,
+        jobs: args.jobs,
+        bridge: bridge.to_owned(),
+        artefacts: args.artefacts.clone(),
+    })
+}
+
+/// A flag that is raised by the first SIGINT or SIGTERM.
+fn stop_on(signals: SigSet) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = stop.clone();
+    // Ends with the process, if no signal comes.
+    std::thread::spawn(move || {
+        let _ = signals.wait();
+        raised.store(true, Ordering::Relaxed);
+    });
+    stop
+}
+
+/// Each machine's last boot as one block.
+fn stories(report: &Report, journal: &Journal, names: HashMap<Mac, String>) -> String {
+    let terminal = Terminal::new(Style::detect(&std::io::stdout()), names);
+    let now = jiff::Timestamp::now();
+    let mut text = String::new();
+    for vm in &report.vms {
+        let events = journal.events_of(vm.mac);
+        for boot in Timeline::of(events.iter().map(|event| event.as_ref())) {
+            text.push('\n');
+            text.push_str(&terminal.block(&boot, now));
+        }
+    }
+    text
+}
+
+fn verdicts(report: &Report, artefacts: &Path) -> String {
+    let style = Style::detect(&std::io::stdout());
+    let width = report.vms.iter().map(|vm| vm.name.len()).max().unwrap_or(0);
+    let mut text = String::from("\n");
+    for vm in &report.vms {
+        let (word, colour) = if vm.passed { ("booted", "32") } else { ("FAILED", "31") };
+        let word = if style.colour { format!("\x1b[1;{colour}m{word}\x1b[0m") } else { word.to_owned() };
+        text.push_str(&format!("  {:width$}  {word}  {:>6.1} s  {}\n", vm.name, vm.seconds, vm.because));
+    }
+    let passed = report.vms.iter().filter(|vm| vm.passed).count();
+    let logs = "serial logs, screenshots, captures and timelines";
+    text.push_str(&format!("\n{passed} of {} booted; {logs} are in {}\n", report.vms.len(), artefacts.display()));
+    text
 }

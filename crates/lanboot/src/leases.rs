@@ -23,7 +23,7 @@ pub fn list(args: &Leases) -> Outcome {
         println!("no leases in {}", args.state.display());
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:<16}{:<19}{:<20}{}", "ADDRESS", "MACHINE", "NAME", "STATE");
+    println!("{:<16}{:<19}{:<20}STATE", "ADDRESS", "MACHINE", "NAME");
     for record in table.list() {
         let binding = record.binding();
         let machine = binding.map_or("-".into(), |binding| binding.mac.to_string());

@@ -1,5 +1,6 @@
 //! `lanboot up` and `lanboot down`: the network made, served, and put back.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use host::{Plan, PlanError, Undone};
 use ipnet::Ipv4Net;
 use journal::{Follower, Journal, Step, Style, Terminal};
 use leases::{EmbeddedStore, LeaseStore, MemoryStore};
+use mac::Mac;
 use nix::sys::signal::{SigSet, Signal};
 use server::net::{Interface, OpenError};
 use server::{Bound, Running, rival};
@@ -48,7 +50,7 @@ pub fn up(args: &Up) -> Outcome {
         // The pipe may be closed; serving goes on.
         let _ = std::io::stdout().flush();
     }
-    let printing = print_journal(early.unwrap_or_else(|| journal.follow()), args.log, &loaded.config);
+    let printing = print_journal(early.unwrap_or_else(|| journal.follow()), args.log, names(&loaded.config));
     let _ = signals.wait();
     drop(running);
     let clean = network.down(&journal);
@@ -201,7 +203,7 @@ pub fn rival_found(interface: &str, rival: &rival::Rival) -> Diagnostic {
     )
 }
 
-fn make_state_dir(dir: &Path) -> Result<(), Diagnostics> {
+pub fn make_state_dir(dir: &Path) -> Result<(), Diagnostics> {
     std::fs::create_dir_all(dir).map_err(|error| {
         let what = format!("cannot make the state folder {}: {error}", dir.display());
         Diagnostic::error(what).fix("run it as root, or name another folder: --state DIR").into()
@@ -225,9 +227,7 @@ pub fn open_journal(config: &Config) -> Result<Journal, Diagnostics> {
 }
 
 /// Prints what happens, in a thread of its own, until the journal ends.
-pub fn print_journal(follower: Follower, log: Log, config: &Config) -> std::thread::JoinHandle<()> {
-    let names = config.boot.machines.iter().filter_map(|(mac, machine)| Some((*mac, machine.name.clone()?)));
-    let names = names.collect();
+pub fn print_journal(follower: Follower, log: Log, names: HashMap<Mac, String>) -> std::thread::JoinHandle<()> {
     let print = move || {
         let out = std::io::stdout();
         // A closed pipe ends the printing, not the serving.
@@ -237,4 +237,10 @@ pub fn print_journal(follower: Follower, log: Log, config: &Config) -> std::thre
         };
     };
     std::thread::Builder::new().name("printer".into()).spawn(print).expect("a thread can be started")
+}
+
+/// What the configuration calls its machines.
+fn names(config: &Config) -> HashMap<Mac, String> {
+    let machines = config.boot.machines.iter();
+    machines.filter_map(|(mac, machine)| Some((*mac, machine.name.clone()?))).collect()
 }
