@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, pause, pipe, write};
 
 /// A network namespace, held by its descriptor alone.
@@ -211,6 +212,38 @@ impl Child {
         }
     }
 
+    /// Runs `body` there up to its call number `calls` (from 0) of those that change anything outside of a process, and
+    /// kills it before that call is made. `false`: it ended before.
+    pub fn killed_before_call(calls: usize, body: impl FnOnce()) -> bool {
+        let child = Child::doing(|| {
+            ptrace::traceme().unwrap();
+            raise(Signal::SIGSTOP).unwrap();
+            body();
+        });
+        let pid = child.0.unwrap();
+        waitpid(pid, None).unwrap();
+        ptrace::setoptions(pid, ptrace::Options::PTRACE_O_TRACESYSGOOD | ptrace::Options::PTRACE_O_EXITKILL).unwrap();
+        let mut seen = 0;
+        loop {
+            ptrace::syscall(pid, None).unwrap();
+            match waitpid(pid, None).unwrap() {
+                WaitStatus::PtraceSyscall(_) if begins_change(pid) => {
+                    if seen == calls {
+                        child.kill();
+                        return true;
+                    }
+                    seen += 1;
+                }
+                WaitStatus::PtraceSyscall(_) => {}
+                ended => {
+                    assert_eq!(ended, WaitStatus::Exited(pid, 0));
+                    std::mem::forget(child);
+                    return false;
+                }
+            }
+        }
+    }
+
     pub fn pid(&self) -> u32 {
         self.0.unwrap().as_raw() as u32
     }
@@ -232,6 +265,19 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Whether the traced process stands before a call by which netlink, `/proc/sys` or the disk is changed.
+fn begins_change(pid: Pid) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    const UNLINK: libc::c_long = libc::SYS_unlink;
+    #[cfg(not(target_arch = "x86_64"))]
+    const UNLINK: libc::c_long = libc::SYS_unlinkat;
+    const CHANGES: [libc::c_long; 5] =
+        [libc::SYS_sendto, libc::SYS_write, libc::SYS_fdatasync, libc::SYS_ftruncate, UNLINK];
+    let info = ptrace::syscall_info(pid).unwrap();
+    // SAFETY: at an entry, the kernel fills that part of the union.
+    info.op == libc::PTRACE_SYSCALL_INFO_ENTRY && CHANGES.contains(&(unsafe { info.u.entry.nr } as libc::c_long))
 }
 
 fn read_one(reader: OwnedFd) {
