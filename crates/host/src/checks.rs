@@ -55,25 +55,31 @@ impl fmt::Display for Right {
 
 /// Everything that [`plan`] would refuse or warn about, rights that are missing, and what the kernel lacks.
 pub fn check(spec: &NetworkSpec, state_dir: &Path) -> Vec<Finding> {
+    let missing = missing_rights();
     let mut findings: Vec<Finding> = match plan(spec, state_dir) {
         Ok(plan) => {
-            // A missing right is told below, with the others.
-            let blocked = plan.blocked.iter().filter(|refusal| **refusal != Refusal::NoRight).map(Finding::from);
+            // Told with the other rights, unless it is only this network that we have no right over.
+            let told = |refusal: &&Refusal| **refusal == Refusal::NoRight && missing.contains(&Right::NetAdmin);
+            let blocked = plan.blocked.iter().filter(|refusal| !told(refusal)).map(Finding::from);
             blocked.chain(plan.warnings.iter().map(Finding::from)).collect()
         }
         Err(PlanError::Refused(refusals)) => refusals.iter().map(Finding::from).collect(),
-        Err(error) => vec![problem(error.to_string(), "see whether it helps to run it as root".to_owned())],
+        Err(PlanError::BadRecord(error)) => vec![problem(error.to_string(), error.fix())],
+        Err(PlanError::Unreadable(error)) => vec![problem(
+            format!("the host's network could not be read: {error}"),
+            "see whether it helps to run it as root".to_owned(),
+        )],
     };
-    let rights = missing_rights().into_iter().map(|right| {
-        problem(
-            format!("{} needs the right {right}, which this process lacks", right.purpose()),
-            Refusal::NoRight.fix(),
-        )
-    });
-    findings.extend(rights);
+    findings.extend(lacking(&missing));
     findings.extend(kernel_features(spec));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+fn lacking(rights: &[Right]) -> Option<Finding> {
+    let each: Vec<String> = rights.iter().map(|right| format!("{right} ({})", right.purpose())).collect();
+    let text = || format!("this process lacks {}", each.join(", "));
+    (!rights.is_empty()).then(|| problem(text(), Refusal::NoRight.fix()))
 }
 
 /// The rights that this process lacks for serving.
@@ -140,6 +146,14 @@ fn problem(text: String, fix: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_rights_are_told_together_with_what_they_are_for() {
+        let text = "this process lacks CAP_NET_RAW (answering machines that have no address yet), \
+                    CAP_NET_BIND_SERVICE (listening on ports 67, 69 and 80)";
+        assert_eq!(lacking(&[Right::NetRaw, Right::NetBindService]).unwrap().text, text);
+        assert_eq!(lacking(&[]), None);
+    }
 
     #[test]
     fn rights_are_read_from_the_effective_set() {
