@@ -2,6 +2,9 @@
 //!
 //! Octets written are in the kernel's hands, often megabytes before the client has them. A file counts as sent when
 //! the client's TCP has acknowledged its last octet, so that a machine that dies half way is not reported as served.
+//!
+//! One exception: an iPXE that has its last file starts the kernel at once and never acknowledges what lay in its receive
+//! window. A client that goes silent with no more than that outstanding, after it took part of the file, has it all.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,6 +13,10 @@ use journal::{Protocol, Role, Step};
 
 /// Firmware that fetches a file in ranges pauses less than this between two of them.
 const RANGES_PAUSE: Duration = Duration::from_secs(1);
+/// What a boot client's receive window holds at most, in octets (iPXE's is 256 KiB).
+const WINDOW: u64 = 256 * 1024;
+/// Silence that a client with something left to acknowledge does not keep.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// One answer whose end is to be reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub(super) struct Ledger {
     pending: VecDeque<(u64, Sending)>,
     /// Ranges of one file that were taken one after the other, and when the last was.
     ranges: Option<(Sending, Instant)>,
+    /// What was unacknowledged when last asked, and since when it is that much.
+    outstanding: Option<(u64, Instant)>,
 }
 
 impl Ledger {
@@ -50,7 +59,7 @@ impl Ledger {
 
     /// Reports what has ended. `unacknowledged`: octets that the client's TCP has not confirmed yet.
     pub fn settle(&mut self, unacknowledged: u64, now: Instant) -> Vec<Step> {
-        let taken = self.written.saturating_sub(unacknowledged);
+        let taken = self.taken_of(unacknowledged, now);
         let mut steps = Vec::new();
         while self.pending.front().is_some_and(|(end, _)| *end <= taken) {
             let (_, sending) = self.pending.pop_front().expect("the front was just seen");
@@ -60,6 +69,20 @@ impl Ledger {
             steps.extend(self.end_ranges());
         }
         steps
+    }
+
+    /// Octets since the connection began that the client has, as far as can be told.
+    fn taken_of(&mut self, unacknowledged: u64, now: Instant) -> u64 {
+        let acknowledged = self.written.saturating_sub(unacknowledged);
+        let since = match self.outstanding {
+            Some((same, since)) if same == unacknowledged => since,
+            _ => now,
+        };
+        self.outstanding = Some((unacknowledged, since));
+        let silent = unacknowledged <= WINDOW && now.duration_since(since) >= SILENCE;
+        let begun = self.pending.back().is_some_and(|(end, sending)| acknowledged > end - sending.octets);
+        let whole = self.pending.back().is_some_and(|(end, _)| *end <= self.written);
+        if silent && begun && whole { self.written } else { acknowledged }
     }
 
     /// Reports everything that is left, since the connection is over. `because`: whose doing that was.
@@ -161,6 +184,28 @@ mod tests {
         assert_eq!(steps.len(), 1);
         assert_eq!(octets_and_millis(&steps[0]), (1000, 7));
         assert!(!ledger.is_open());
+    }
+
+    #[test]
+    fn last_window_of_a_silent_client_counts_as_taken() {
+        let start = Instant::now();
+        let mut ledger = Ledger::default();
+        ledger.begin(100, sending("initrd", 1_000_000, false, start));
+        ledger.wrote(1_000_100);
+        assert_eq!(ledger.settle(211_000, start), []);
+        assert_eq!(ledger.settle(200_000, start + Duration::from_millis(900)), []);
+        assert_eq!(ledger.settle(200_000, start + Duration::from_millis(1800)), [], "it moved 0.9 s ago");
+        assert_eq!(ledger.settle(200_000, start + Duration::from_millis(1900)).len(), 1);
+    }
+
+    #[test]
+    fn client_that_took_nothing_has_nothing() {
+        let start = Instant::now();
+        let mut ledger = Ledger::default();
+        ledger.begin(100, sending("initrd", 1000, false, start));
+        ledger.wrote(1100);
+        assert_eq!(ledger.settle(1100, start), []);
+        assert_eq!(ledger.settle(1100, start + Duration::from_secs(5)), []);
     }
 
     #[test]
