@@ -19,6 +19,9 @@ use crate::qemu::Hardware;
 use crate::trial::Trial;
 use crate::typing::Typing;
 
+/// What a machine's folder holds in the end.
+const ARTEFACTS: [&str; 6] = ["serial.log", "screen.png", "screen.ppm", "capture.pcapng", "timeline.json", "qemu.log"];
+
 /// What is to be tried.
 #[derive(Clone, Debug)]
 pub struct LabSpec {
@@ -148,6 +151,10 @@ pub fn check(spec: &LabSpec) -> Result<(), LabError> {
 
 fn try_one(vm: &VmSpec, lab: &LabSpec, journal: &Journal, stop: &AtomicBool) -> VmReport {
     let folder = lab.artefacts.join(&vm.name);
+    // What an earlier run left must not be taken for this one's.
+    for file in ARTEFACTS {
+        let _ = fs::remove_file(folder.join(file));
+    }
     let (verdict, took) = if stop.load(Ordering::Relaxed) {
         tell(vm, journal, Verdict { passed: false, because: "interrupted before it was started".to_owned() })
     } else {
