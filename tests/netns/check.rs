@@ -1,0 +1,58 @@
+//! `lanboot check`: all that is wrong, at once, and nothing changed.
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+
+use crate::harness::Host;
+use crate::snapshot::Snapshot;
+
+const BRIDGE: &str = "--bridge net=10.0.1.1/24";
+
+#[test]
+fn a_good_setup_passes_and_is_only_looked_at() {
+    let host = Host::new();
+    host.file("pxelinux.0", "a loader");
+    let before = Snapshot::of(&host.network);
+    let arguments = format!("check {BRIDGE} --masquerade --tftp-root {}", host.folder.0.display());
+    let check = host.finish(&arguments);
+    assert_eq!(check.status.code(), Some(0), "{}", check.err);
+    assert!(check.out.contains("`lanboot up` with the same arguments will serve"), "{}", check.out);
+    assert!(!check.err.contains("error: "), "{}", check.err);
+    before.assert_same(&host.network);
+    assert!(!host.state().exists(), "not even a state folder");
+}
+
+#[test]
+fn a_route_that_clashes_is_found() {
+    let host = Host::new();
+    let _other = host.network.neighbour("up0");
+    host.network.run("ip address add 10.0.1.77/25 dev up0");
+    let told = host.refuses(&format!("check {BRIDGE}"));
+    assert!(told.contains("10.0.1.1/24 on net clashes with 10.0.1.0/25 on up0"), "{told}");
+    assert!(told.contains("choose a subnet that is free"), "{told}");
+}
+
+#[test]
+fn several_problems_are_found_at_once() {
+    let host = Host::new();
+    let _other = host.network.neighbour("up0");
+    host.network.run("ip address add 10.0.1.77/24 dev up0");
+    let _taken = host.network.inside(|| {
+        let nobody_else = "nobody else is here";
+        let udp = [67, 69].map(|port| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).expect(nobody_else));
+        (udp, TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).expect(nobody_else))
+    });
+    let check = host.finish(&format!("check {BRIDGE} --port gone0"));
+    assert_eq!(check.status.code(), Some(1));
+    for problem in ["clashes with", "gone0", "UDP port 67", "UDP port 69", "TCP port 80"] {
+        assert!(check.err.contains(problem), "{problem}: {}", check.err);
+    }
+    assert!(check.out.contains("5 problems keep `lanboot up` from serving"), "{}", check.out);
+
+    let config = "[network]\nbridge = \"net\"\naddress = \"10.0.1.1/24\"\ngateway = \"10.0.1.1\"\n\
+                  [dhcp]\nrange = \"10.0.9.1-10.0.9.2\"\nlease = \"soon\"\n[boot]\nkernel = \"vmlinuz\"\n";
+    let config = host.file("lanboot.toml", config);
+    let told = host.refuses(&format!("check -c {}", config.display()));
+    for place in ["lanboot.toml:4:1", "lanboot.toml:6:9", "lanboot.toml:7:9", "lanboot.toml:9:10"] {
+        assert!(told.contains(place), "{place}: {told}");
+    }
+}

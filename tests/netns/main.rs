@@ -1,0 +1,19 @@
+//! The program on a real kernel, against real clients: what a person would see who starts `lanboot`.
+//!
+//! Each test has network namespaces of its own, which vanish with it: one for the host that lanboot runs on, one for
+//! each computer beside it. Nothing outside them is touched. They take root.
+
+mod bad_input;
+mod check;
+mod clients;
+mod dhcp_clients;
+mod harness;
+mod http_clients;
+mod kill9;
+mod nat;
+mod raw;
+mod restore;
+mod rival;
+mod services;
+mod snapshot;
+mod tftp_clients;

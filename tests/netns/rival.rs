@@ -1,0 +1,81 @@
+//! Two DHCP servers on one network are one too many, unless somebody wants them.
+
+use crate::clients::Udhcpc;
+use crate::harness::{Host, Network, Program};
+use crate::snapshot::Snapshot;
+
+const SERVE: &str = "--interface port0 --address 10.0.1.1/24";
+
+/// dnsmasq gives out addresses on the `eth0` of this computer, and writes down what it hears.
+fn dnsmasq(network: &Network) -> Program {
+    network.run("ip address add 10.0.1.9/24 dev eth0");
+    let mut dnsmasq = Program::start(network.command(
+        "dnsmasq --no-daemon --port=0 --conf-file=/dev/null --pid-file= --user=root --leasefile-ro --no-ping \
+         --interface=eth0 --bind-interfaces --dhcp-range=10.0.1.50,10.0.1.60 --dhcp-authoritative",
+    ));
+    dnsmasq.next_complaint(|line| line.contains("DHCP, sockets bound").then_some(()));
+    dnsmasq
+}
+
+fn assert_names_it(told: &str, network: &Network, interface: &str) {
+    let rival =
+        format!("another DHCP server answers on {interface}: 10.0.1.9 ({}) offered 10.0.1.", network.mac("eth0"));
+    assert!(told.contains(&rival), "{told}");
+    assert!(told.contains("--force") && told.contains("--no-dhcp"), "{told}");
+}
+
+#[test]
+fn up_and_check_name_another_server_and_change_nothing() {
+    let host = Host::new();
+    let other = host.network.neighbour("port0");
+    let _dnsmasq = dnsmasq(&other);
+    for command in ["up", "check"] {
+        let told = host.refuses(&format!("{command} {SERVE}"));
+        assert_names_it(&told, &other, "port0");
+    }
+}
+
+#[test]
+fn a_server_behind_a_port_of_our_bridge_is_found_and_the_bridge_taken_away_again() {
+    let host = Host::new();
+    let other = host.network.neighbour("port0");
+    let _dnsmasq = dnsmasq(&other);
+    let told = host.refuses("up --bridge net=10.0.1.1/24 --port port0");
+    assert_names_it(&told, &other, "net");
+}
+
+#[test]
+fn forced_it_serves_beside_the_other_server() {
+    let host = Host::new();
+    let (other, client) = (host.network.neighbour("port0"), host.network.neighbour("port1"));
+    let _dnsmasq = dnsmasq(&other);
+    let before = Snapshot::of(&host.network);
+    let server =
+        host.up_carefully("--bridge net=10.0.1.1/24 --port port0 --port port1 --range 10.0.1.200-10.0.1.210 --force");
+    // It may take either's offer.
+    let (_machine, address) = Udhcpc::bound(&client);
+    assert!([200, 201].contains(&address.octets()[3]) || (50..=60).contains(&address.octets()[3]), "{address}");
+    server.stop();
+    before.assert_same(&host.network);
+}
+
+#[test]
+fn without_dhcp_nobody_is_asked() {
+    let host = Host::new();
+    let other = host.network.neighbour("port0");
+    let dnsmasq = dnsmasq(&other);
+    let server = host.up_carefully(&format!("{SERVE} --no-dhcp"));
+    server.stop();
+    dnsmasq.signal(nix::sys::signal::Signal::SIGTERM);
+    let heard = dnsmasq.finish().err;
+    assert!(!heard.contains("DHCPDISCOVER"), "{heard}");
+}
+
+#[test]
+fn where_nobody_answers_it_serves() {
+    let host = Host::new();
+    let client = host.network.neighbour("port0");
+    let server = host.up_carefully(SERVE);
+    assert_eq!(Udhcpc::bound(&client).1.octets(), [10, 0, 1, 100]);
+    server.stop();
+}
