@@ -133,7 +133,7 @@ fn stop_on(signals: SigSet) -> Arc<AtomicBool> {
     let raised = stop.clone();
     // Ends with the process, if no signal comes.
     std::thread::spawn(move || {
-        let _ = signals.wait();
+        while signals.wait().is_err() {}
         raised.store(true, Ordering::Relaxed);
     });
     stop

@@ -31,6 +31,15 @@ pub fn of(error: impl Display) -> Diagnostic {
     }
 }
 
+/// An error that knows its remedy.
+pub fn with_fix(error: impl Display, fix: Option<String>) -> Diagnostic {
+    let diagnostic = of(error);
+    match fix {
+        Some(fix) => diagnostic.fix(fix),
+        None => diagnostic,
+    }
+}
+
 /// A finding about the host, at the place of the configuration that asks for it.
 pub fn finding(finding: &host::Finding, place: Place) -> Diagnostic {
     let diagnostic = match finding.severity {

@@ -61,7 +61,7 @@ pub fn up(args: &Up) -> Outcome {
 
 /// Puts back what a killed lanboot left.
 pub fn down(args: &Down) -> Outcome {
-    let all = host::undo_leftovers(&args.state).map_err(problem::of)?;
+    let all = host::undo_leftovers(&args.state).map_err(|error| problem::with_fix(&error, Some(error.fix())))?;
     if all.is_empty() {
         println!("nothing to put back: {} holds no record of changes", args.state.display());
     }
@@ -84,6 +84,7 @@ pub fn plan(loaded: &Loaded) -> Result<Plan, Diagnostics> {
             let findings = refusals.iter().map(|refusal| problem::finding(&refusal.into(), place.clone()));
             Diagnostics(findings.collect())
         }
+        PlanError::BadRecord(error) => problem::with_fix(&error, Some(error.fix())).into(),
         other => problem::of(other).into(),
     })
 }
@@ -117,7 +118,7 @@ impl Network {
             refuse_rivals(&plan.interface)?;
         }
         make_state_dir(&config.state_dir)?;
-        let applied = host::apply(plan, &config.state_dir).map_err(problem::of)?;
+        let applied = host::apply(plan, &config.state_dir).map_err(|error| problem::with_fix(&error, error.fix()))?;
         let network = Network { applied };
         let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
         if looks && plan.made && has_ports {
@@ -146,9 +147,8 @@ impl Network {
 pub fn serve(loaded: &Loaded, address: Ipv4Net, journal: Journal) -> Result<(Running, usize), Diagnostics> {
     let config = &loaded.config;
     let interface = config.network.link.name();
-    let not_found = |error| problem::of(format!("interface {interface} cannot be used: {error}"));
     let settings = server::Settings {
-        interface: Interface::named(interface).map_err(not_found)?,
+        interface: Interface::named(interface).map_err(|error| not_usable(interface, &error))?,
         address,
         dhcp: config.dhcp.clone(),
         tftp: config.tftp.clone(),
@@ -183,13 +183,26 @@ fn open_store(config: &Config, journal: &Journal) -> Result<Box<dyn LeaseStore>,
 fn open_error(loaded: &Loaded, address: Ipv4Net, error: OpenError) -> Diagnostics {
     // Somebody took the port since it was looked at: name them after all.
     let holders = setup::taken_ports(loaded, address.addr());
-    if error.port.is_some() && !holders.is_empty() { Diagnostics(holders) } else { problem::of(error).into() }
+    if error.port.is_some() && !holders.is_empty() {
+        return Diagnostics(holders);
+    }
+    problem::with_fix(&error, missing_right(&error)).at(network_place(loaded)).into()
+}
+
+/// What to do about a socket that we may not have.
+fn missing_right(error: &OpenError) -> Option<String> {
+    (error.source.kind() == std::io::ErrorKind::PermissionDenied).then(|| host::Refusal::NoRight.fix())
+}
+
+fn not_usable(interface: &str, error: &std::io::Error) -> Diagnostic {
+    problem::of(format!("interface {interface} cannot be used: {error}"))
 }
 
 fn refuse_rivals(interface: &str) -> Result<(), Diagnostics> {
-    let look =
-        || rival::look(&Interface::named(interface).map_err(|error| error.to_string())?).map_err(|e| e.to_string());
-    let rivals = look().map_err(|error| problem::of(format!("cannot look for other DHCP servers: {error}")))?;
+    let named = Interface::named(interface).map_err(|error| not_usable(interface, &error))?;
+    let rivals = rival::look(&named).map_err(|error| {
+        problem::with_fix(format!("cannot look for other DHCP servers: {error}"), missing_right(&error))
+    })?;
     let found: Vec<_> = rivals.iter().map(|rival| rival_found(interface, rival)).collect();
     if found.is_empty() { Ok(()) } else { Err(Diagnostics(found)) }
 }

@@ -1,0 +1,35 @@
+# The two that matter: `make demo` and `make test`. Each installs what it needs on Debian 12.
+
+CARGO ?= cargo
+
+.PHONY: demo test bench lint build clean
+
+## boot real firmware in virtual machines, and see it
+demo:
+	scripts/setup.sh demo
+	$(CARGO) build --release --locked -p lanboot
+	scripts/guest.sh
+	scripts/demo.sh
+
+## all tests: unit, namespaces, virtual machines; needs root
+test:
+	scripts/setup.sh test
+	scripts/guest.sh
+	$(CARGO) test --locked --workspace
+
+## measure beside dnsmasq; needs root
+bench:
+	scripts/setup.sh bench
+	scripts/bench.sh
+
+## formatting and lints, as CI wants them
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+build:
+	scripts/setup.sh build
+	$(CARGO) build --release --locked -p lanboot
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Installs what a make target needs on Debian 12, and nothing that is there already.
+#
+# usage: scripts/setup.sh build|demo|test|bench
+set -eu
+
+# Rust of this version or later; Debian 12 has it as rustc-web.
+rust_minor=85
+
+build='gcc libc6-dev'
+demo="$build qemu-system-x86 ovmf ipxe iproute2 debian-installer-12-netboot-amd64 busybox-static cpio"
+bench="$build iproute2 dnsmasq-base curl ipxe"
+test="$demo dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps python3-minimal"
+
+case ${1:-} in
+build) packages=$build ;;
+demo) packages=$demo ;;
+test) packages=$test ;;
+bench) packages=$bench ;;
+*)
+    echo "usage: $0 build|demo|test|bench" >&2
+    exit 2
+    ;;
+esac
+
+rust_is_new_enough() {
+    version=$(cargo --version 2>/dev/null) || return 1
+    minor=$(echo "$version" | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+    [ "${minor:-0}" -ge "$rust_minor" ]
+}
+rust_is_new_enough || packages="$packages cargo-web rustc-web"
+
+missing=
+for package in $packages; do
+    state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+    [ "$state" = 'install ok installed' ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "error: this needs:$missing" >&2
+    echo "  fix: install them as your distribution calls them" >&2
+    exit 1
+fi
+as_root=
+[ "$(id -u)" = 0 ] || as_root=sudo
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -q
+# Without recommended packages none of these starts a service.
+$as_root apt-get install -q -y --no-install-recommends $missing
