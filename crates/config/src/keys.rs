@@ -64,7 +64,7 @@ pub const KEYS: &[Key] = &[
     key("dhcp", "identity", "`machine` or `client-id`", "machine", "What makes two requests the same client: the MAC address, so that a machine keeps one address from ROM to operating system, or option 61 where sent.",
         r#""client-id""#, ""),
     key("dhcp", "router", "address or `none`", "our own when masquerading, else none", "The default route that machines are told (option 3).", r#""10.0.1.1""#, ""),
-    key("dhcp", "dns", "address or list of addresses", "none", "Name servers (option 6).", r#"["9.9.9.9", "1.1.1.1"]"#, ""),
+    key("dhcp", "dns", "address or list of addresses", "the host's, when masquerading", "Name servers (option 6).", r#"["9.9.9.9", "1.1.1.1"]"#, ""),
     key("dhcp", "domain", "name", "none", "Domain name (option 15).", r#""lab.example""#, ""),
 
     key("machine", "mac", "MAC address", "required", "Which machine this is about.", r#""52:54:00:12:34:56""#, ""),

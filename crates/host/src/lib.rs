@@ -14,6 +14,7 @@ mod netlink;
 mod plan;
 mod ports;
 mod record;
+mod resolvers;
 mod rtnl;
 mod state;
 mod sysctl;
@@ -35,6 +36,7 @@ pub use netlink::NetlinkError;
 pub use plan::{Action, Plan, PlanError, plan};
 pub use ports::{Holder, holders};
 pub use record::RecordError;
+pub use resolvers::resolvers;
 pub use tap::{Tap, TapError};
 pub use undo::{UndoError, Undone, undo_leftovers};
 

@@ -24,9 +24,18 @@ pub fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
     let default = Some(Path::new(DEFAULT_CONFIG)).filter(|path| !names_network && path.exists());
     let file = setup.config.as_deref().or(default);
     let mut loaded = config::load(file, &setup.flags(), &ThisHost { address: host::address_of })?;
+    name_servers(&mut loaded.config);
     let warning = publish_ipxe(&mut loaded.config);
     loaded.warnings.extend(warning.map(|warning| warning.at(loaded.said.place("boot.ipxe"))));
     Ok(loaded)
+}
+
+/// Machines that reach the world through us need names there: unless told otherwise, they ask whom we ask.
+fn name_servers(config: &mut Config) {
+    let masquerade = config.network.masquerade;
+    if let Some(dhcp) = config.dhcp.as_mut().filter(|dhcp| masquerade && dhcp.dns.is_empty()) {
+        dhcp.dns = host::resolvers();
+    }
 }
 
 /// Publishes iPXE's binaries behind everything that the user publishes, who may have better ones of the same names.
