@@ -182,6 +182,10 @@ impl Console {
 pub enum Sign {
     /// It goes on.
     Progress,
+    /// The firmware says what went wrong.
+    Complaint,
+    /// The firmware's network boot has failed; it tries its next device.
+    BootFailed,
     /// A Linux kernel runs.
     KernelRuns,
     /// A Linux kernel has stopped for good.
@@ -199,8 +203,11 @@ const SIGNS: &[(&str, Sign)] = &[
     ("Linux version ", Sign::KernelRuns),
     ("lanboot-guest: ", Sign::KernelRuns),
     ("SeaBIOS (version", Sign::Progress),
+    (">>Start PXE over", Sign::Progress),
+    (">>Start HTTP Boot over", Sign::Progress),
+    ("PXE-E", Sign::Complaint),
     ("BdsDxe: starting Boot", Sign::Progress),
-    ("BdsDxe: failed to ", Sign::Progress),
+    ("BdsDxe: failed to ", Sign::BootFailed),
     ("iPXE initialising devices", Sign::Progress),
     ("Open Source Network Boot Firmware", Sign::Progress),
     ("PXELINUX ", Sign::Progress),
@@ -297,6 +304,7 @@ mod tests {
         assert_eq!(sign(panic), Some(Sign::Panic));
         assert_eq!(sign("[    0.000000] Linux version 6.1.0-50-amd64"), Some(Sign::KernelRuns));
         assert_eq!(sign("iPXE initialising devices...ok"), Some(Sign::Progress));
+        assert_eq!(sign("  PXE-E16: No valid offer received."), Some(Sign::Complaint));
         assert_eq!(sign("Booting from Hard Disk..."), None);
     }
 }

@@ -25,12 +25,14 @@ pub struct Verdict {
 /// A machine passes when its console shows what is expected; when nothing is, when the journal says that its operating
 /// system is up; and when that never comes, once a Linux kernel has run for a minute, or till the deadline, without a
 /// panic. It fails a second after any of these, unless it passes in that second: a kernel panic, a firmware that finds
-/// nothing to boot, iPXE's own report of failure, a broken loop of loaders, the machine's end; and at the deadline.
+/// nothing to boot, iPXE's own report of failure, a broken loop of loaders, the machine's end; when nothing is expected,
+/// also after the firmware's first network boot that failed; and at the deadline.
 pub struct Judge {
     expect: Option<Regex>,
     started: Instant,
     deadline: Instant,
     kernel_since: Option<Instant>,
+    complaint: Option<String>,
     success: Option<String>,
     failure: Option<(Instant, String)>,
 }
@@ -38,7 +40,7 @@ pub struct Judge {
 impl Judge {
     pub fn new(expect: Option<Regex>, started: Instant, timeout: Duration) -> Judge {
         let deadline = started + timeout;
-        Judge { expect, started, deadline, kernel_since: None, success: None, failure: None }
+        Judge { expect, started, deadline, kernel_since: None, complaint: None, success: None, failure: None }
     }
 
     /// What the journal says of the machine. Saying it twice does no harm.
@@ -59,6 +61,13 @@ impl Judge {
     pub fn on_sign(&mut self, now: Instant, sign: Sign, line: &str) {
         match sign {
             Sign::Progress => {}
+            Sign::Complaint => self.complaint = Some(line.trim().to_owned()),
+            // What is expected may come from the next device.
+            Sign::BootFailed if self.expect.is_some() => {}
+            Sign::BootFailed => {
+                let why = self.complaint.take().unwrap_or_else(|| line.trim().to_owned());
+                self.fail(now, format!("its firmware could not boot: {why}"));
+            }
             Sign::KernelRuns => {
                 self.kernel_since.get_or_insert(now);
             }
@@ -185,6 +194,18 @@ mod tests {
             let verdict = judge.verdict(now + LAST_WORDS).unwrap();
             assert!(!verdict.passed && verdict.because.contains(word), "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn failed_network_boot_is_told_in_the_firmwares_words() {
+        let failed = |expect: Option<&str>| {
+            let (mut judge, now) = judge(expect);
+            judge.on_sign(now, Sign::Complaint, "  PXE-E16: No valid offer received.");
+            judge.on_sign(now, Sign::BootFailed, "BdsDxe: failed to load Boot0001");
+            judge.verdict(now + LAST_WORDS)
+        };
+        assert_eq!(failed(None).unwrap().because, "its firmware could not boot: PXE-E16: No valid offer received.");
+        assert_eq!(failed(Some("UEFI Interactive Shell")), None);
     }
 
     #[test]

@@ -151,15 +151,13 @@ fn arguments(hardware: &Hardware, images: Option<&Images>, accelerator: Accelera
         // Changes to the variables go to a temporary file that QEMU removes.
         line.add("-drive", format!("if=pflash,format=raw,unit=1,snapshot=on,file={}", escaped(&images.variables)));
     }
-    if *firmware == Firmware::UefiHttp {
-        // Without PXE, HTTP Boot is what is left to try first.
-        for protocol in ["IPv4PXESupport", "IPv6PXESupport"] {
-            line.add("-fw_cfg", format!("name=opt/org.tianocore/{protocol},string=n"));
-        }
+    for protocol in left_out(*firmware) {
+        line.add("-fw_cfg", format!("name=opt/org.tianocore/{protocol}Support,string=n"));
     }
     line.add("-netdev", format!("tap,id=net,fd={}", wires.tap));
     let rom = match (&hardware.rom, firmware) {
-        (Some(rom), _) => format!(",romfile={}", escaped(rom)),
+        // QEMU works in the artefacts folder.
+        (Some(rom), _) => format!(",romfile={}", escaped(&std::path::absolute(rom).unwrap_or_else(|_| rom.clone()))),
         (None, Firmware::Bios) => String::new(),
         // The ROM would start before the firmware's own network boot, which is what is to be tried.
         (None, _) => ",romfile=".to_owned(),
@@ -184,7 +182,17 @@ fn devices(firmware: Firmware) -> &'static [&'static str] {
         Firmware::Bios => &["VGA"],
         // Newer EDK2 has no network without a source of random numbers.
         Firmware::UefiX64 | Firmware::UefiHttp => &["VGA", "virtio-rng-pci"],
-        Firmware::UefiArm64 => &["virtio-gpu-pci", "virtio-rng-pci", "qemu-xhci", "usb-kbd"],
+        Firmware::UefiArm64 => &["ramfb", "virtio-rng-pci", "qemu-xhci", "usb-kbd"],
+    }
+}
+
+/// Network boots that the UEFI firmware shall not try. Each takes it a minute to give up.
+fn left_out(firmware: Firmware) -> &'static [&'static str] {
+    match firmware {
+        Firmware::Bios => &[],
+        Firmware::UefiX64 | Firmware::UefiArm64 => &["IPv6PXE"],
+        // Without PXE, HTTP Boot is what it tries first.
+        Firmware::UefiHttp => &["IPv4PXE", "IPv6PXE"],
     }
 }
 
@@ -288,7 +296,7 @@ mod tests {
         assert!(line.contains("readonly=on,file=/fw/code,,1.fd "), "{line}");
         assert!(line.contains("snapshot=on,file=/fw/vars.fd "), "{line}");
         assert!(line.contains("bootindex=1,romfile= "), "{line}");
-        assert!(!line.contains("PXESupport"), "{line}");
+        assert!(!line.contains("IPv4PXESupport"), "{line}");
         assert!(line_for(&hardware(Firmware::UefiHttp)).contains("name=opt/org.tianocore/IPv4PXESupport,string=n"));
     }
 
