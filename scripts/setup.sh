@@ -5,7 +5,7 @@
 set -eu
 
 # Rust of this version or later; Debian 12 has it as rustc-web.
-rust_minor=85
+rust_minor=88
 
 build='gcc libc6-dev'
 demo="$build qemu-system-x86 ovmf ipxe iproute2 debian-installer-12-netboot-amd64 busybox-static cpio"
