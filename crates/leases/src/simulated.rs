@@ -156,7 +156,7 @@ impl Disk for SimulatedDisk {
         let mut contents = self.contents();
         let step = contents.step();
         // A sync that fails may have done its work or not; which of the two, the step's number says.
-        if step.is_ok() || (!contents.is_off && contents.steps % 2 == 0) {
+        if step.is_ok() || (!contents.is_off && contents.steps.is_multiple_of(2)) {
             contents.durable = contents.current.clone();
         }
         step

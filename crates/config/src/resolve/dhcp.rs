@@ -183,14 +183,14 @@ impl Resolver<'_> {
         let Some(given) = &self.said.dhcp.router else {
             return subnet.filter(|_| masquerade).map(|subnet| subnet.net.addr());
         };
-        if let (Some(router), Some(subnet)) = (given.value, subnet) {
-            if !subnet.net.contains(&router) {
-                let what = format!("the router {router} lies outside the subnet {}", subnet.net.trunc());
-                let fix = "machines reach their router directly: name an address of the subnet, or \"none\"";
-                self.found.push(
-                    Diagnostic::error(what).at(given.place.clone()).also(subnet.place.clone(), "the subnet").fix(fix),
-                );
-            }
+        if let (Some(router), Some(subnet)) = (given.value, subnet)
+            && !subnet.net.contains(&router)
+        {
+            let what = format!("the router {router} lies outside the subnet {}", subnet.net.trunc());
+            let fix = "machines reach their router directly: name an address of the subnet, or \"none\"";
+            self.found.push(
+                Diagnostic::error(what).at(given.place.clone()).also(subnet.place.clone(), "the subnet").fix(fix),
+            );
         }
         given.value
     }
