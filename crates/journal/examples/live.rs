@@ -1,4 +1,5 @@
 //! Shows the live view and the finished stories of a few machines that boot at once: `cargo run -p journal --example live`.
+//! With the path of a journal, written by `--log json` or kept in the state folder: of that.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/scenarios.rs"]
@@ -8,17 +9,29 @@ use std::collections::HashMap;
 use std::net::SocketAddrV4;
 
 use journal::{Event, Step, Style, Terminal, Timeline};
+use mac::Mac;
 use scenarios::*;
 
 fn main() {
-    let names = HashMap::from([(machine(3), "node-3".to_owned())]);
-    let mut terminal = Terminal::new(Style::detect(&std::io::stdout()), names);
-    for event in host().iter().chain(&machines()) {
-        terminal.line(event).into_iter().for_each(|line| println!("{line}"));
+    let style = Style::detect(&std::io::stdout());
+    match std::env::args().nth(1) {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let events = parse(&text);
+            show(style, names(&events), &events);
+        }
+        None => {
+            let events: Vec<Event> = host().into_iter().chain(machines()).collect();
+            show(style, HashMap::from([(machine(3), "node-3".to_owned())]), &events);
+        }
     }
-    let now = after_millis(400_000);
-    terminal.stalls(now).into_iter().for_each(|stall| println!("{stall}"));
-    for boot in Timeline::of(machines()) {
+}
+
+fn show(style: Style, names: HashMap<Mac, String>, events: &[Event]) {
+    let mut terminal = Terminal::new(style, names);
+    live(&mut terminal, events).into_iter().for_each(|line| println!("{line}"));
+    let now = events.last().map_or(after_millis(0), |event| event.at);
+    for boot in Timeline::of(events) {
         print!("\n{}", terminal.block(&boot, now));
     }
 }

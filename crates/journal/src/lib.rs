@@ -1,10 +1,13 @@
 //! What happened: one mechanism that DHCP, TFTP, HTTP, the host and the lab all report to.
 
 pub mod catalogue;
+mod console;
 pub mod event;
 mod journal;
 mod line;
+mod run;
 mod stuck;
+mod style;
 mod terminal;
 mod timeline;
 mod words;
@@ -13,5 +16,6 @@ pub use event::{Event, Protocol, Role, Stage, Step};
 pub use journal::{Follower, Heard, Journal};
 pub use line::{Line, Tone};
 pub use stuck::Stuck;
-pub use terminal::{Style, Terminal, json_line, print_json, print_live};
+pub use style::Style;
+pub use terminal::{Terminal, json_line, print_json, print_live};
 pub use timeline::{Boot, Outcome, Reached, Timeline, Told};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::words::{clean, counted, in_time, octets, seconds};
-use crate::{Event, Protocol, Role, Stage, Step};
+use crate::{Event, Protocol, Role, Stage, Step, console};
 
 /// A line of a boot's story.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,7 +59,15 @@ impl Line {
         Line { text, hint: fix, ..self }
     }
 
-    /// The line of an event that stands for itself. `None` for what is only part of an exchange: offers, size probes.
+    /// The line of a file that is not there and without which the boot cannot go on.
+    pub(crate) fn of_needed_file(event: &Event) -> Option<Line> {
+        let Step::FileNotFound { protocol, file, because } = &event.step else { return None };
+        let line = Line::new(event.at, protocol_topic(*protocol), String::new());
+        Some(line.tone(Tone::Bad).because(file, because))
+    }
+
+    /// The line of an event that stands for itself. `None` for what is only part of an exchange, such as offers and size
+    /// probes, and for what says nothing.
     pub(crate) fn of(event: &Event) -> Option<Line> {
         let line = |topic, text| Line::new(event.at, topic, text);
         Some(match &event.step {
@@ -71,7 +79,7 @@ impl Line {
                 line(stage_topic(*stage), format!("{} asks for an address", asker(&event.step, true)))
             }
             Step::DhcpAck { stage: Stage::Os, address, lease_secs, .. } => {
-                line("address", format!("{address} for {}", lease(*lease_secs)))
+                line("address", format!("{address} for {}", lease(*lease_secs))).tone(Tone::Quiet)
             }
             Step::DhcpAck { stage, address, boot_file, .. } => {
                 let topic = if *stage == Stage::Ipxe { "ipxe" } else { "address" };
@@ -103,15 +111,9 @@ impl Line {
             Step::FileFailed { protocol, file, because, .. } => {
                 line(protocol_topic(*protocol), String::new()).tone(Tone::Bad).because(file, because)
             }
-            Step::FileNotFound { protocol, file, .. } if is_probe(file) => {
-                let text = match file.rsplit_once('/') {
-                    Some((folder, _)) => format!("tries names in {}/ that are not there, as loaders do", clean(folder)),
-                    None => format!("tries {}, which is not there, as loaders do", clean(file)),
-                };
-                line(protocol_topic(*protocol), text).tone(Tone::Quiet)
-            }
-            Step::FileNotFound { protocol, file, because } => {
-                line(protocol_topic(*protocol), String::new()).tone(Tone::Bad).because(file, because)
+            // Loaders try name after name until one is there.
+            Step::FileNotFound { protocol, file, .. } => {
+                line(protocol_topic(*protocol), format!("{} is not there", clean(file))).tone(Tone::Quiet)
             }
             Step::IpxeFailed { what, error } => {
                 let line = line("ipxe", ipxe_failure(what, error)).tone(Tone::Bad);
@@ -133,15 +135,14 @@ impl Line {
                 let line = line("warning", clean(text)).tone(Tone::Warn);
                 Line { hint: fix.as_deref().map(clean), ..line }
             }
-            Step::VmStarted { name, firmware, .. } => {
-                line("vm", format!("{} starts ({})", clean(name), clean(firmware)))
-            }
-            Step::Console { line: text } => line("console", clean(text)).tone(Tone::Quiet),
+            // The name stands beside it already, as it is the machine's.
+            Step::VmStarted { firmware, .. } => line("vm", format!("starts with {} firmware", clean(firmware))),
+            Step::Console { line: text } => line("console", console::words(text)?).tone(Tone::Quiet),
             Step::Typed { keys } => line("keys", clean(keys)).tone(Tone::Quiet),
-            Step::VmStopped { name, because } => line("vm", format!("{} stopped: {}", clean(name), clean(because))),
-            Step::Verdict { name, passed, because } => {
-                let (word, tone) = if *passed { ("passed", Tone::Good) } else { ("failed", Tone::Bad) };
-                line("verdict", format!("{} {word}: {}", clean(name), clean(because))).tone(tone)
+            Step::VmStopped { because, .. } => line("vm", format!("stopped: {}", clean(because))),
+            Step::Verdict { passed, because, .. } => {
+                let (word, tone) = if *passed { ("booted", Tone::Good) } else { ("failed", Tone::Bad) };
+                line("verdict", format!("{word}: {}", clean(because))).tone(tone)
             }
         })
     }
@@ -192,9 +193,10 @@ fn arch_words(arch: &str) -> String {
     }
 }
 
-/// `10.0.1.200, boot file undionly.kpxe`.
+/// `10.0.1.200, boot file undionly.kpxe`. An address of the web needs no more words.
 pub(crate) fn granted(address: &std::net::Ipv4Addr, boot_file: Option<&str>) -> String {
     match boot_file {
+        Some(url) if url.contains("://") => format!("{address}, {}", clean(url)),
         Some(file) => format!("{address}, boot file {}", clean(file)),
         None => format!("{address}, no boot file"),
     }
@@ -216,14 +218,6 @@ fn sent(step: &Step) -> String {
     let again =
         if *retransmits == 0 { String::new() } else { format!(", {} sent again", counted(*retransmits, "block")) };
     format!("{role}{}  {}{}{again}", clean(file), octets(*size), in_time(*size, *millis))
-}
-
-/// Names that loaders try one after the other until one is there: missing ones are normal.
-pub(crate) fn is_probe(file: &str) -> bool {
-    let name = file.rsplit('/').next().unwrap_or(file);
-    file.contains("pxelinux.cfg/")
-        || name.starts_with("grub.cfg")
-        || matches!(name, "autoexec.ipxe" | "revocations.efi" | "shim_certificate.efi" | "ldlinux.e32" | "ldlinux.e64")
 }
 
 /// `kernel failed: error 4c0b6035`.

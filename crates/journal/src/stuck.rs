@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::timeline::millis_between;
 use crate::words::{clean, seconds};
-use crate::{Boot, Protocol, Role, Stage, Step};
+use crate::{Boot, Protocol, Role, Stage, Step, console};
 
 /// A boot that has been silent for longer than it should be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,8 +50,10 @@ pub(crate) enum Waiting {
         file: String,
         because: String,
     },
+    /// It must ask for another file. `needed`: it cannot go on without this one.
     Found {
         file: String,
+        needed: bool,
     },
     Ipxe {
         loader: String,
@@ -59,44 +61,54 @@ pub(crate) enum Waiting {
     LoaderFiles {
         loader: String,
     },
+    /// It has fetched a menu or the like.
+    Choice {
+        file: String,
+    },
     Kernel {
         script: String,
     },
-    Os {
-        sent: &'static str,
-    },
+    Initrd,
+    Os,
+    /// Its kernel is seen to run.
+    Report,
 }
 
-/// Seconds to wait, and what usually is wrong then.
+/// Seconds to wait, and what usually is wrong then, the likeliest first.
+///
+/// Only the end of a transfer is an event, and several emulated machines on few processors take ten times as long as one
+/// of metal for all they do: what may take long in good health is given the time.
 struct Row(u64, &'static [&'static str]);
 
 #[rustfmt::skip]
-const POWER_ON: Row = Row(30, &[
+const POWER_ON: Row = Row(90, &[
     "network boot is off, or not first in the firmware's boot order",
     "the cable or bridge port is down, or the switch port still learns (spanning tree: switch on portfast)",
 ]);
 #[rustfmt::skip]
-const NO_OFFER: Row = Row(6, &[
+const NO_OFFER: Row = Row(8, &[
     "the reason for no answer stands above; `lanboot explain` tells which rule decides",
 ]);
+// UEFI gathers offers for 4 s and more before it takes one.
 #[rustfmt::skip]
-const NO_REQUEST: Row = Row(8, &[
+const NO_REQUEST: Row = Row(20, &[
     "it took the offer of another DHCP server: `lanboot check` looks for one",
     "our answer does not reach it: a firewall, a VLAN or a relay on the way drops UDP port 68",
 ]);
 #[rustfmt::skip]
-const NO_TFTP: Row = Row(8, &[
+const NO_TFTP: Row = Row(15, &[
     "a firewall drops UDP port 69 (PXE-E18, PXE-E32): allow it on this interface",
     "another DHCP or PXE server names another boot file or server: `lanboot check` looks for one",
     "the firmware cannot find our address by ARP (PXE-E11): it must be on the same link or have a router",
 ]);
 #[rustfmt::skip]
-const NO_HTTP: Row = Row(8, &[
+const NO_HTTP: Row = Row(15, &[
     "a firewall drops the HTTP port: allow it on this interface",
     "the firmware allows https only: permit plain HTTP boot in its setup, or boot by PXE",
 ]);
+// iPXE may first look for an IPv6 router, for 16 s.
 #[rustfmt::skip]
-const NO_HTTP_IPXE: Row = Row(10, &[
+const NO_HTTP_IPXE: Row = Row(20, &[
     "a firewall drops the HTTP port: allow it on this interface",
     "this iPXE was built without HTTP: its screen says `Operation not supported`; set `replace_rom_ipxe = \"always\"`",
 ]);
@@ -105,12 +117,12 @@ const NO_BOOT_FILE: Row = Row(3, &[
     "nothing is configured for this machine or its architecture (PXE-E53): `lanboot explain` says why",
 ]);
 #[rustfmt::skip]
-const NO_TRANSFER: Row = Row(15, &[
+const NO_TRANSFER: Row = Row(30, &[
     "the file is too large for the firmware's memory (BIOS: about 600 kB): give out undionly.kpxe",
     "larger packets get lost on the way: set `max_blksize` in `[tftp]` to less, such as 1024",
 ]);
 #[rustfmt::skip]
-const NO_RETRY: Row = Row(10, &[
+const NO_RETRY: Row = Row(15, &[
     "the firmware gave up (PXE-E32) and may have gone on to its next boot device",
 ]);
 #[rustfmt::skip]
@@ -118,42 +130,71 @@ const NO_FILE: Row = Row(10, &[
     "put the file where the published folders are, or correct the name that is configured",
 ]);
 #[rustfmt::skip]
-const NO_IPXE: Row = Row(20, &[
+const NO_OTHER_FILE: Row = Row(60, &[
+    "it waits at a menu or prompt: look at the screen",
+    "it cannot go on without this file: put it where the published folders are",
+]);
+#[rustfmt::skip]
+const NO_IPXE: Row = Row(30, &[
     "Secure Boot refuses it, as it is not signed: switch Secure Boot off",
     "it does not suit this firmware: try ipxe.efi in place of snponly.efi (or the other way round)",
     "the link went down when the driver started, and the switch port still learns (spanning tree: switch on portfast)",
 ]);
 #[rustfmt::skip]
-const NO_LOADER_FILES: Row = Row(20, &[
+const NO_LOADER_FILES: Row = Row(30, &[
     "it waits at a menu or prompt: look at the screen",
     "Secure Boot refuses it, or it was made for another architecture",
 ]);
 #[rustfmt::skip]
-const NO_KERNEL: Row = Row(20, &[
-    "the script waits for a key, or failed: look at the screen",
+const NO_CHOICE: Row = Row(60, &[
+    "it waits at a menu or prompt: look at the screen",
 ]);
 #[rustfmt::skip]
-const NO_OS: Row = Row(180, &[
+const NO_KERNEL: Row = Row(60, &[
+    "the script waits for a key, or failed: look at the screen",
+    "a large kernel on a slow link is still on its way: it is told of when it is whole",
+]);
+#[rustfmt::skip]
+const NO_INITRD: Row = Row(90, &[
+    "the kernel runs and nothing in it reports: call /report/up when it is up",
+    "a large initrd is still on its way: it is told of when it is whole",
+    "it stopped early: add `console=ttyS0` or remove `quiet` to see where",
+]);
+#[rustfmt::skip]
+const NO_OS: Row = Row(90, &[
     "the kernel runs and nothing in it reports: call /report/up when it is up",
     "it stopped early: add `console=ttyS0` or remove `quiet` to see where; the initrd may lack the network driver",
     "the kernel was made for another architecture, or needs more memory than the machine has",
 ]);
+#[rustfmt::skip]
+const NO_REPORT: Row = Row(90, &[
+    "nothing in it reports: call /report/up when it is up",
+    "it waits for a person, or its initrd lacks the network driver: look at the screen",
+]);
 
 impl Waiting {
-    /// What must follow after this step.
-    pub(crate) fn learn(&mut self, step: &Step) {
-        let next = match step {
+    /// What must follow after this step. Returns whether the step says anything about that. `needed`: the boot cannot go
+    /// on without the file that the step is about.
+    pub(crate) fn learn(&mut self, step: &Step, needed: bool) -> bool {
+        let next = self.after(step, needed);
+        let learnt = next.is_some();
+        *self = next.unwrap_or_else(|| std::mem::take(self));
+        learnt
+    }
+
+    fn after(&self, step: &Step, needed: bool) -> Option<Waiting> {
+        Some(match step {
             Step::VmStarted { .. } => Waiting::FirstPacket,
-            Step::DhcpDiscover { stage: Stage::Os, .. } => return,
+            Step::DhcpDiscover { stage: Stage::Os, .. } => return None,
             Step::DhcpDiscover { .. } => Waiting::OurOffer { because: None },
             Step::DhcpIgnored { because } if matches!(self, Waiting::OurOffer { .. }) => {
                 Waiting::OurOffer { because: Some(because.clone()) }
             }
             Step::DhcpOffer { address, .. } => match self {
                 Waiting::OurOffer { .. } | Waiting::Request { .. } => Waiting::Request { address: *address },
-                _ => return,
+                _ => return None,
             },
-            Step::DhcpAck { stage: Stage::Os, .. } | Step::DhcpAck { renewal: true, .. } => return,
+            Step::DhcpAck { stage: Stage::Os, .. } | Step::DhcpAck { renewal: true, .. } => return None,
             Step::DhcpAck { address, boot_file: Some(file), stage, .. } => {
                 Waiting::BootFile { address: *address, file: file.clone(), stage: *stage }
             }
@@ -163,22 +204,31 @@ impl Waiting {
                 Role::Loader if is_ipxe(file) => Waiting::Ipxe { loader: file.clone() },
                 Role::Loader => Waiting::LoaderFiles { loader: file.clone() },
                 Role::Script => Waiting::Kernel { script: file.clone() },
-                Role::Kernel => Waiting::Os { sent: "kernel" },
-                Role::Initrd => Waiting::Os { sent: "kernel and initrd" },
-                Role::Other => match self {
-                    Waiting::Os { .. } | Waiting::Nothing => return,
-                    Waiting::LoaderFiles { loader } => Waiting::LoaderFiles { loader: loader.clone() },
-                    _ => Waiting::LoaderFiles { loader: file.clone() },
-                },
+                Role::Kernel => Waiting::Initrd,
+                Role::Initrd => Waiting::Os,
+                Role::Other if self.has_kernel() => return None,
+                Role::Other => Waiting::Choice { file: file.clone() },
             },
             Step::FileFailed { file, because, .. } => Waiting::Retry { file: file.clone(), because: because.clone() },
-            Step::FileNotFound { file, .. } if !crate::line::is_probe(file) => Waiting::Found { file: file.clone() },
+            Step::FileNotFound { file, .. } if needed => Waiting::Found { file: file.clone(), needed },
+            Step::FileNotFound { file, .. } => match self {
+                Waiting::BootFile { .. }
+                | Waiting::LoaderFiles { .. }
+                | Waiting::Choice { .. }
+                | Waiting::Found { .. } => Waiting::Found { file: file.clone(), needed },
+                _ => return None,
+            },
+            Step::Console { line } if console::kernel_runs(line) && *self != Waiting::Nothing => Waiting::Report,
             // Said already, and not by silence.
             Step::OsUp { .. } | Step::Verdict { .. } | Step::VmStopped { .. } => Waiting::Nothing,
             Step::LoopBroken { .. } | Step::IpxeFailed { .. } => Waiting::Nothing,
-            _ => return,
-        };
-        *self = next;
+            _ => return None,
+        })
+    }
+
+    /// Whether what follows is no longer ours to send.
+    fn has_kernel(&self) -> bool {
+        matches!(self, Waiting::Nothing | Waiting::Initrd | Waiting::Os | Waiting::Report)
     }
 
     fn row(&self) -> Option<&'static Row> {
@@ -195,11 +245,15 @@ impl Waiting {
             Waiting::Policy { .. } => &NO_BOOT_FILE,
             Waiting::Transfer { .. } => &NO_TRANSFER,
             Waiting::Retry { .. } => &NO_RETRY,
-            Waiting::Found { .. } => &NO_FILE,
+            Waiting::Found { needed: true, .. } => &NO_FILE,
+            Waiting::Found { .. } => &NO_OTHER_FILE,
             Waiting::Ipxe { .. } => &NO_IPXE,
             Waiting::LoaderFiles { .. } => &NO_LOADER_FILES,
             Waiting::Kernel { .. } => &NO_KERNEL,
-            Waiting::Os { .. } => &NO_OS,
+            Waiting::Choice { .. } => &NO_CHOICE,
+            Waiting::Initrd => &NO_INITRD,
+            Waiting::Os => &NO_OS,
+            Waiting::Report => &NO_REPORT,
         })
     }
 
@@ -228,13 +282,19 @@ impl Waiting {
                     clean(because)
                 )
             }
-            Waiting::Found { file } => format!("asked for {} {ago} ago, which is not there", clean(file)),
+            Waiting::Found { file, needed: true } => format!("asked for {} {ago} ago, which is not there", clean(file)),
+            Waiting::Found { file, .. } => {
+                format!("asked for {} {ago} ago, which is not there, and for nothing since", clean(file))
+            }
             Waiting::Ipxe { loader } => {
                 format!("fetched {} {ago} ago, but iPXE never asked for an address", clean(loader))
             }
             Waiting::LoaderFiles { loader } => format!("fetched {} {ago} ago and nothing after it", clean(loader)),
             Waiting::Kernel { script } => format!("fetched {} {ago} ago, but no kernel", clean(script)),
-            Waiting::Os { sent } => format!("{sent} sent {ago} ago; nothing heard since"),
+            Waiting::Choice { file } => format!("fetched {} {ago} ago, but no kernel yet", clean(file)),
+            Waiting::Initrd => format!("kernel sent {ago} ago; nothing heard since"),
+            Waiting::Os => format!("kernel and initrd sent {ago} ago; nothing heard since"),
+            Waiting::Report => format!("its kernel started {ago} ago; nothing says that its system is up"),
         }
     }
 }
@@ -249,8 +309,10 @@ impl Boot {
     /// Where the boot stopped and the likely causes, when it has been silent for too long by `now`.
     pub fn stuck(&self, now: Timestamp) -> Option<Stuck> {
         let Row(patience, causes) = self.waiting.row()?;
-        let silence = millis_between(self.last, now);
-        (silence >= patience * 1000)
-            .then(|| Stuck { what: self.waiting.sentence(&seconds(silence)), causes: causes.to_vec() })
+        if millis_between(self.last, now) < patience * 1000 {
+            return None;
+        }
+        let ago = seconds(millis_between(self.waiting_since, now));
+        Some(Stuck { what: self.waiting.sentence(&ago), causes: causes.to_vec() })
     }
 }

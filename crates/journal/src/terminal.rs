@@ -1,103 +1,37 @@
 //! The live view and the finished story, as text for a terminal.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use mac::Mac;
 
 use crate::journal::gap;
 use crate::line::{Line, Tone};
+use crate::run::Run;
+use crate::stuck::Waiting;
+use crate::style::{BOLD, DIM, MACHINES, YELLOW};
 use crate::timeline::millis_between;
-use crate::words::{octets, seconds};
-use crate::{Boot, Event, Follower, Heard, Outcome, Reached, Stuck, Timeline};
+use crate::words::{octets, seconds, wrap};
+use crate::{Boot, Event, Follower, Heard, Outcome, Reached, Stuck, Style, Timeline};
 
 /// How often the live view looks for machines that have gone silent.
-const STALL_CHECK: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(1);
+/// Small files and missing names are summed up when the machine has asked for none in this time.
+const RUN_PAUSE_MILLIS: u64 = 1000;
 /// The same line about a machine without a boot is shown once in this time.
 const REPEAT_SECS: i64 = 60;
 const MOST_STRAYS: usize = 4096;
 const TOPIC_WIDTH: usize = 8;
 const LONGEST_NAME: usize = 24;
-
-/// How text is drawn.
-#[derive(Clone, Debug)]
-pub struct Style {
-    pub colour: bool,
-    /// Whether the terminal shows more than ASCII.
-    pub unicode: bool,
-    pub time_zone: TimeZone,
-}
-
-impl Style {
-    /// What suits this output and the environment: colour on a terminal unless `NO_COLOR` is set or `TERM` is `dumb`
-    /// (no-color.org), signs beyond ASCII where the locale is UTF-8, local time.
-    pub fn detect(out: &impl IsTerminal) -> Style {
-        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        // The first that is set decides (POSIX, locale(7)).
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
-        Style {
-            colour: out.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
-            unicode: locale.contains("utf-8") || locale.contains("utf8"),
-            time_zone: TimeZone::system(),
-        }
-    }
-
-    /// Neither colour nor signs beyond ASCII, and UTC: for files and tests.
-    pub fn plain() -> Style {
-        Style { colour: false, unicode: false, time_zone: TimeZone::UTC }
-    }
-
-    fn paint(&self, colour: Colour, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\u{1b}[{}m{text}\u{1b}[0m", colour.0) } else { text.to_owned() }
-    }
-
-    fn tone(&self, tone: Tone, text: &str) -> String {
-        match tone {
-            Tone::Plain => text.to_owned(),
-            Tone::Quiet => self.paint(DIM, text),
-            Tone::Good => self.paint(GREEN, text),
-            Tone::Warn => self.paint(YELLOW, text),
-            Tone::Bad => self.paint(RED, text),
-        }
-    }
-
-    fn sign(&self, tone: Tone) -> &'static str {
-        match (tone, self.unicode) {
-            (Tone::Good, true) => "✓ ",
-            (Tone::Bad, true) => "✗ ",
-            (Tone::Good, false) => "ok, ",
-            (Tone::Bad, false) => "! ",
-            (Tone::Quiet | Tone::Plain | Tone::Warn, _) => "",
-        }
-    }
-
-    fn arrow(&self) -> &'static str {
-        if self.unicode { "→" } else { "->" }
-    }
-
-    fn times(&self, count: u32) -> String {
-        match count {
-            0 | 1 => String::new(),
-            _ if self.unicode => format!(" ×{count}"),
-            _ => format!(" x{count}"),
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Colour(&'static str);
-
-const DIM: Colour = Colour("2");
-const BOLD: Colour = Colour("1");
-const RED: Colour = Colour("31");
-const GREEN: Colour = Colour("32");
-const YELLOW: Colour = Colour("33");
-/// One for each machine, so that the eye finds its lines among others'. Green, yellow and red mean something else.
-const MACHINES: [Colour; 6] = [Colour("36"), Colour("35"), Colour("34"), Colour("96"), Colour("95"), Colour("94")];
+/// What a boot's outcome needs to be understood.
+const OUTCOME_WIDTH: usize = 60;
+/// The host's own lines have this name.
+const OURSELVES: &str = "lanboot";
+/// Lines narrower than this go without the time of day.
+const WITH_CLOCK: usize = 100;
 
 /// Writes the live view, line by line, and the block that tells a boot's whole story.
 pub struct Terminal {
@@ -105,8 +39,10 @@ pub struct Terminal {
     names: HashMap<Mac, String>,
     name_width: usize,
     timeline: Timeline,
-    /// The silence already told of, by the time it began.
-    told_stuck: HashMap<Mac, Timestamp>,
+    /// What each machine was told to be waiting for in vain, and in which boot, by its start.
+    told_stuck: HashMap<Mac, (Timestamp, Waiting)>,
+    /// Small files and missing names of which the first is shown, and the start of the boot.
+    runs: HashMap<Mac, (Timestamp, Run)>,
     /// The last line about each machine without a boot.
     strays: HashMap<Mac, (String, Timestamp)>,
 }
@@ -116,40 +52,83 @@ impl Terminal {
     pub fn new(style: Style, names: HashMap<Mac, String>) -> Terminal {
         let names: HashMap<Mac, String> =
             names.into_iter().map(|(mac, name)| (mac, name.chars().take(LONGEST_NAME).collect())).collect();
-        let longest = names.values().map(|name| name.chars().count()).max().unwrap_or(0);
+        let longest = names.values().map(|name| name.chars().count()).max();
         Terminal {
             style,
             names,
-            name_width: longest.max("52:54:00:00:00:00".len()),
+            name_width: longest.unwrap_or(MAC_WIDTH).max(OURSELVES.len()),
             timeline: Timeline::new(),
             told_stuck: HashMap::new(),
+            runs: HashMap::new(),
             strays: HashMap::new(),
         }
     }
 
     /// The event as the live view shows it, without a line end; `None` when it adds nothing to what was shown. May be
-    /// two lines: a hint follows below.
+    /// several lines: what came before it is summed up, and a hint follows below.
     pub fn line(&mut self, event: &Event) -> Option<String> {
+        if event.machine.is_some_and(|machine| !self.names.contains_key(&machine)) {
+            self.name_width = self.name_width.max(MAC_WIDTH);
+        }
         let told = self.timeline.push(event);
         let line = told.line?;
-        if told.started.is_none() && self.is_repeat(event, &line) {
+        let (Some(machine), Some(started)) = (event.machine, told.started) else {
+            return if self.is_repeat(event, &line) { None } else { Some(self.draw(event.machine, None, &line)) };
+        };
+        if told.incidental
+            && let Some((_, run)) = self.runs.get_mut(&machine)
+            && run.take(event)
+        {
             return None;
         }
-        Some(self.draw(event.at, event.machine, told.started, &line))
+        let mut drawn: Vec<String> = self.end_run(machine).into_iter().collect();
+        if told.incidental
+            && let Some(run) = Run::begin(event)
+        {
+            self.runs.insert(machine, (started, run));
+        }
+        drawn.push(self.draw(Some(machine), Some(started), &line));
+        Some(drawn.join("\n"))
     }
 
-    /// The lines to show for machines that have gone silent; each silence is told of once.
-    pub fn stalls(&mut self, now: Timestamp) -> Vec<String> {
-        let mut stalls: Vec<(Mac, Timestamp, Timestamp, Stuck)> = self
-            .timeline
-            .boots()
-            .filter(|boot| self.told_stuck.get(&boot.machine) != Some(&boot.last))
-            .filter_map(|boot| Some((boot.machine, boot.started, boot.last, boot.stuck(now)?)))
-            .collect();
-        stalls.sort_by_key(|(machine, _, last, _)| (*last, *machine));
+    /// What is to be shown because time has passed: small files and missing names of late, summed up, and machines that
+    /// have gone silent, each silence once.
+    pub fn due(&mut self, now: Timestamp) -> Vec<String> {
+        let mut paused: Vec<(Timestamp, Mac)> = self.runs.iter().map(|(mac, (_, run))| (run.until(), *mac)).collect();
+        paused.retain(|(until, _)| millis_between(*until, now) >= RUN_PAUSE_MILLIS);
+        paused.sort_unstable();
+        let mut lines: Vec<String> = paused.into_iter().filter_map(|(_, machine)| self.end_run(machine)).collect();
+        lines.extend(self.stalls(now));
+        lines
+    }
+
+    fn stalls(&mut self, now: Timestamp) -> Vec<String> {
+        let told = |boot: &Boot| {
+            let told = self.told_stuck.get(&boot.machine);
+            told.is_some_and(|(started, waiting)| *started == boot.started && *waiting == boot.waiting)
+        };
+        let silent = self.timeline.boots().filter(|boot| !told(boot));
+        let mut stalls: Vec<(&Boot, Stuck)> = silent.filter_map(|boot| Some((boot, boot.stuck(now)?))).collect();
+        stalls.sort_by_key(|(boot, _)| (boot.last, boot.machine));
+        let lines =
+            stalls.iter().map(|(boot, stuck)| self.draw_stuck(now, boot.machine, boot.started, stuck)).collect();
+        let tell = stalls.iter().map(|(boot, _)| (boot.machine, (boot.started, boot.waiting.clone())));
+        let tell: Vec<_> = tell.collect();
         self.told_stuck.retain(|machine, _| self.timeline.boot(*machine).is_some());
-        self.told_stuck.extend(stalls.iter().map(|(machine, _, last, _)| (*machine, *last)));
-        stalls.into_iter().map(|(machine, started, _, stuck)| self.draw_stuck(now, machine, started, &stuck)).collect()
+        self.told_stuck.extend(tell);
+        lines
+    }
+
+    /// What is to be shown when no more will happen.
+    pub fn finish(&mut self) -> Vec<String> {
+        let machines: Vec<Mac> = self.runs.keys().copied().collect();
+        machines.into_iter().filter_map(|machine| self.end_run(machine)).collect()
+    }
+
+    /// Sums up the small files and missing names that were not shown.
+    fn end_run(&mut self, machine: Mac) -> Option<String> {
+        let (started, run) = self.runs.remove(&machine)?;
+        run.rest().map(|line| self.draw(Some(machine), Some(started), &line))
     }
 
     /// The whole story of one boot, each line ended. `now`: to say where it stands if it is not over.
@@ -158,24 +137,24 @@ impl Terminal {
         for line in &boot.lines {
             let elapsed = elapsed(boot.started, line.at);
             let text = format!("{}{}{}", self.style.sign(line.tone), line.text, self.style.times(line.count));
-            let topic = pad(line.topic, TOPIC_WIDTH);
+            let column = 2 + ELAPSED_WIDTH + 2 + TOPIC_WIDTH + 2;
             let row = format!(
                 "  {}  {}  {}",
                 self.style.paint(DIM, &elapsed),
-                self.topic(line.tone, &topic),
-                self.style.tone(line.tone, &text)
+                self.topic(line.tone, &pad(line.topic, TOPIC_WIDTH)),
+                self.style.flow(column, line.tone, &text)
             );
             block.push_str(row.trim_end());
             block.push('\n');
             if let Some(hint) = &line.hint {
-                block.push_str(&self.hint(2 + elapsed.len() + 2 + TOPIC_WIDTH + 2, hint));
+                block.push_str(&self.hint(column, hint));
                 block.push('\n');
             }
         }
         if boot.outcome == Outcome::UnderWay
             && let Some(stuck) = boot.stuck(now)
         {
-            block.push_str(&format!("  {}\n", self.style.tone(Tone::Warn, &format!("stuck: {}", stuck.what))));
+            block.push_str(&format!("  {}\n", self.style.flow(2, Tone::Warn, &format!("stuck: {}", stuck.what))));
             for cause in stuck.causes {
                 block.push_str(&format!("{}\n", self.hint(2, cause)));
             }
@@ -185,12 +164,13 @@ impl Terminal {
 
     /// `node-1 (52:54:00:00:00:01)  BIOS PXE (UNDI 2.1)  ✓ up after 18 s, 21 MB`
     fn title(&self, boot: &Boot) -> String {
-        let name = match self.names.get(&boot.machine) {
-            Some(name) => format!("{} ({})", self.style.paint(BOLD, name), boot.machine),
-            None => self.style.paint(BOLD, &boot.machine.to_string()),
+        let mac = boot.machine.to_string();
+        let (name, rest) = match self.names.get(&boot.machine) {
+            Some(name) => (name.clone(), format!(" ({mac})")),
+            None => (mac, String::new()),
         };
         let up_after = |boot: &Boot| {
-            let up = boot.lines.iter().rev().find(|line| line.tone == Tone::Good).map_or(boot.last, |line| line.at);
+            let up = boot.lines.iter().find(|line| line.tone == Tone::Good).map_or(boot.last, |line| line.at);
             seconds(millis_between(boot.started, up))
         };
         let (tone, outcome) = match &boot.outcome {
@@ -200,18 +180,26 @@ impl Terminal {
             Outcome::UnderWay => (Tone::Plain, format!("got as far as {}", reached(boot.reached))),
         };
         let size = if boot.octets == 0 { String::new() } else { format!(", {} sent", octets(boot.octets)) };
-        let outcome = self.style.tone(tone, &format!("{}{outcome}{size}", self.style.sign(tone)));
-        if boot.firmware.is_empty() {
-            format!("{name}  {outcome}")
-        } else {
-            format!("{name}  {}  {outcome}", boot.firmware)
-        }
+        let outcome = format!("{}{outcome}", self.style.sign(tone));
+        let room = |firmware: &str| {
+            let others = [&name, &rest, firmware, &size].map(|text| text.chars().count()).iter().sum::<usize>() + 2;
+            self.style.width.saturating_sub(others)
+        };
+        // The lines below tell the firmware as well.
+        let firmware = match format!("  {}", boot.firmware) {
+            firmware if !boot.firmware.is_empty() && room(&firmware) >= outcome.chars().count().min(OUTCOME_WIDTH) => {
+                firmware
+            }
+            _ => String::new(),
+        };
+        let outcome = self.style.clip(&outcome, room(&firmware));
+        format!("{}{rest}{firmware}  {}", self.style.paint(BOLD, &name), self.style.tone(tone, &(outcome + &size)))
     }
 
-    fn draw(&self, at: Timestamp, machine: Option<Mac>, started: Option<Timestamp>, line: &Line) -> String {
+    fn draw(&self, machine: Option<Mac>, started: Option<Timestamp>, line: &Line) -> String {
         let text = format!("{}{}", self.style.sign(line.tone), line.text);
-        let mut drawn = self.head(at, machine, started, line.topic, line.tone);
-        drawn.push_str(&self.style.tone(line.tone, &text));
+        let mut drawn = self.head(line.at, machine, started, line.topic, line.tone);
+        drawn.push_str(&self.style.flow(self.text_column(), line.tone, &text));
         if let Some(hint) = &line.hint {
             drawn.push('\n');
             drawn.push_str(&self.hint(self.text_column(), hint));
@@ -221,7 +209,7 @@ impl Terminal {
 
     fn draw_stuck(&self, now: Timestamp, machine: Mac, started: Timestamp, stuck: &Stuck) -> String {
         let mut drawn = self.head(now, Some(machine), Some(started), "stuck", Tone::Warn);
-        drawn.push_str(&self.style.tone(Tone::Warn, &stuck.what));
+        drawn.push_str(&self.style.flow(self.text_column(), Tone::Warn, &stuck.what));
         for cause in &stuck.causes {
             drawn.push('\n');
             drawn.push_str(&self.hint(self.text_column(), cause));
@@ -231,19 +219,26 @@ impl Terminal {
 
     /// `14:02:11  52:54:00:00:00:01    +0.3 s  tftp      `
     fn head(&self, at: Timestamp, machine: Option<Mac>, started: Option<Timestamp>, topic: &str, tone: Tone) -> String {
-        let clock = at.to_zoned(self.style.time_zone.clone()).strftime("%H:%M:%S").to_string();
         let elapsed = started.map_or_else(|| " ".repeat(ELAPSED_WIDTH), |started| elapsed(started, at));
         format!(
-            "{}  {}  {}  {}  ",
-            self.style.paint(DIM, &clock),
+            "{}{}  {}  {}  ",
+            self.clock(at),
             self.label(machine),
             self.style.paint(DIM, &elapsed),
             self.topic(tone, &pad(topic, TOPIC_WIDTH)),
         )
     }
 
+    fn clock(&self, at: Timestamp) -> String {
+        if self.style.width < WITH_CLOCK {
+            return String::new();
+        }
+        let clock = at.to_zoned(self.style.time_zone.clone()).strftime("%H:%M:%S").to_string();
+        format!("{}  ", self.style.paint(DIM, &clock))
+    }
+
     fn label(&self, machine: Option<Mac>) -> String {
-        let Some(machine) = machine else { return self.style.paint(DIM, &pad("lanboot", self.name_width)) };
+        let Some(machine) = machine else { return self.style.paint(DIM, &pad(OURSELVES, self.name_width)) };
         let name = self.names.get(&machine).cloned().unwrap_or_else(|| machine.to_string());
         // Neighbours often differ in the last octet only, and so get different colours.
         let colour = MACHINES[usize::from(machine.0[5]) % MACHINES.len()];
@@ -258,11 +253,15 @@ impl Terminal {
     }
 
     fn hint(&self, column: usize, hint: &str) -> String {
-        format!("{}{} {hint}", " ".repeat(column), self.style.paint(YELLOW, self.style.arrow()))
+        let (arrow, indent) = (self.style.arrow(), " ".repeat(column));
+        let below = format!("\n{indent}{}", " ".repeat(arrow.chars().count() + 1));
+        let width = self.style.width.saturating_sub(column + arrow.chars().count() + 1);
+        format!("{indent}{} {}", self.style.paint(YELLOW, arrow), wrap(hint, width).join(&below))
     }
 
     fn text_column(&self) -> usize {
-        "14:02:11".len() + 2 + self.name_width + 2 + ELAPSED_WIDTH + 2 + TOPIC_WIDTH + 2
+        let clock = if self.style.width < WITH_CLOCK { 0 } else { "14:02:11".len() + 2 };
+        clock + self.name_width + 2 + ELAPSED_WIDTH + 2 + TOPIC_WIDTH + 2
     }
 
     /// A telephone that asks every few seconds is shown once a minute.
@@ -296,6 +295,7 @@ fn reached(reached: Reached) -> &'static str {
 }
 
 const ELAPSED_WIDTH: usize = 8;
+const MAC_WIDTH: usize = "52:54:00:00:00:00".len();
 
 /// ` +0.3 s`, `+18.2 s`, ` +2m05s`; right-aligned.
 fn elapsed(from: Timestamp, to: Timestamp) -> String {
@@ -324,15 +324,15 @@ pub fn json_line(event: &Event) -> String {
 pub fn print_live(follower: &Follower, mut terminal: Terminal, mut out: impl Write) -> io::Result<()> {
     let mut looked = Instant::now();
     loop {
-        match follower.next_within(STALL_CHECK) {
+        match follower.next_within(CHECK) {
             Ok(Heard::Event(event)) => show(&mut out, terminal.line(&event))?,
             Ok(Heard::Skipped(missing)) => show(&mut out, terminal.line(&gap(missing)))?,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return show(&mut out, terminal.finish()),
         }
-        if looked.elapsed() >= STALL_CHECK {
+        if looked.elapsed() >= CHECK {
             looked = Instant::now();
-            show(&mut out, terminal.stalls(Timestamp::now()))?;
+            show(&mut out, terminal.due(Timestamp::now()))?;
         }
     }
 }

@@ -9,6 +9,7 @@ use mac::Mac;
 use serde::Serialize;
 
 use crate::line::{Line, Tone, asker, granted, ipxe_failure, protocol_topic};
+use crate::run::{Run, is_incidental};
 use crate::stuck::Waiting;
 use crate::words::{clean, octets};
 use crate::{Event, Role, Stage, Step};
@@ -19,6 +20,9 @@ const FIRMWARE_RETRY_SECS: i64 = 120;
 const LONG_SILENCE_SECS: i64 = 600;
 /// Lines kept of one boot; an installer that fetches thousands of files must not fill our memory.
 const MOST_LINES: usize = 250;
+/// Short lines of a console this close together are one line of the story, as far as they fit.
+const ONE_LINE_MILLIS: u64 = 5000;
+const ONE_LINE_CHARS: usize = 80;
 /// Machines whose current boot is kept.
 const MOST_MACHINES: usize = 4096;
 
@@ -38,8 +42,17 @@ pub struct Boot {
     pub octets: u64,
     #[serde(skip)]
     pub(crate) waiting: Waiting,
+    /// When it was seen that this must come next.
+    #[serde(skip)]
+    pub(crate) waiting_since: Timestamp,
     #[serde(skip)]
     exchange: Option<Exchange>,
+    /// What DHCP named.
+    #[serde(skip)]
+    boot_file: Option<String>,
+    /// The small files and missing names under way, and their line.
+    #[serde(skip)]
+    run: Option<(usize, Run)>,
 }
 
 /// The DHCP exchange under way: DISCOVER to ACK are one line.
@@ -101,6 +114,8 @@ pub struct Told {
     pub started: Option<Timestamp>,
     /// The line to show now; `None` when the event is part of what was shown already.
     pub line: Option<Line>,
+    /// Whether it may be one of many small files and missing names, which better are counted than shown.
+    pub incidental: bool,
 }
 
 impl Timeline {
@@ -122,7 +137,8 @@ impl Timeline {
 
     /// Takes in the next event.
     pub fn push(&mut self, event: &Event) -> Told {
-        let Some(machine) = event.machine else { return Told { started: None, line: Line::of(event) } };
+        let alone = |event| Told { started: None, line: Line::of(event), incidental: false };
+        let Some(machine) = event.machine else { return alone(event) };
         let begins = match self.current.get(&machine) {
             Some(boot) => boot.is_over_before(event),
             None => begins_a_boot(&event.step),
@@ -135,11 +151,12 @@ impl Timeline {
         }
         match self.current.get_mut(&machine) {
             Some(boot) => {
-                let told = Told { started: Some(boot.started), line: boot.take(event) };
+                let incidental = is_incidental(&event.step) && !boot.needs(&event.step);
+                let told = Told { started: Some(boot.started), line: boot.take(event), incidental };
                 self.forget_the_oldest();
                 told
             }
-            None => Told { started: None, line: Line::of(event) },
+            None => alone(event),
         }
     }
 
@@ -186,7 +203,10 @@ impl Boot {
             lines: Vec::new(),
             octets: 0,
             waiting: Waiting::Nothing,
+            waiting_since: at,
             exchange: None,
+            boot_file: None,
+            run: None,
         }
     }
 
@@ -218,7 +238,10 @@ impl Boot {
 
     /// Adds an event to the story. Returns the line to show live.
     fn take(&mut self, event: &Event) -> Option<Line> {
-        self.waiting.learn(&event.step);
+        let needed = self.needs(&event.step);
+        if self.waiting.learn(&event.step, needed) {
+            self.waiting_since = event.at;
+        }
         let line = match &event.step {
             Step::DhcpDiscover { stage, .. } => self.discover(event, *stage),
             Step::DhcpOffer { address, boot_file, .. } => {
@@ -243,15 +266,35 @@ impl Boot {
                     Role::Other => self.reached,
                 });
                 self.drop_size_probe(file);
-                self.add(Line::of(event)?)
+                if is_incidental(&event.step) { self.count_in(event) } else { self.add(Line::of(event)?) }
             }
+            Step::FileNotFound { .. } if needed => self.add(Line::of_needed_file(event)?),
+            Step::FileNotFound { .. } => self.count_in(event),
+            Step::OsUp { .. } => {
+                self.conclude(&event.step);
+                self.os_up(Line::of(event)?)
+            }
+            // That it was stopped once it was judged goes without saying.
+            Step::VmStopped { .. } if self.lines.iter().any(|line| line.topic == "verdict") => None,
+            Step::Console { .. } => self.console(Line::of(event)),
             _ => {
                 self.conclude(&event.step);
-                self.add(Line::of(event)?)
+                Line::of(event).and_then(|line| self.add(line))
             }
         };
         self.last = event.at;
         line
+    }
+
+    /// Whether the boot cannot go on without the file that this step is about.
+    fn needs(&self, step: &Step) -> bool {
+        let Step::FileNotFound { file, .. } = step else { return false };
+        let file = file.trim_start_matches('/');
+        let name = file.rsplit('/').next().unwrap_or(file).to_lowercase();
+        let is_boot_file = self.boot_file.as_deref().is_some_and(|boot_file| {
+            boot_file.strip_suffix(file).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        });
+        is_boot_file || name == "linux" || ["vmlinuz", "bzimage", "initrd"].iter().any(|known| name.starts_with(known))
     }
 
     fn reach(&mut self, step: Reached) {
@@ -290,6 +333,48 @@ impl Boot {
         Some(line)
     }
 
+    /// Adds a small file or a missing name to those before it. Returns the line of this one alone.
+    fn count_in(&mut self, event: &Event) -> Option<Line> {
+        let alone = Line::of(event);
+        if let Some((at, run)) = &mut self.run
+            && *at + 1 == self.lines.len()
+            && run.take(event)
+        {
+            self.lines[*at] = run.line();
+            return alone;
+        }
+        let run = Run::begin(event)?;
+        self.run = Some((self.lines.len(), run.clone()));
+        self.push(run.line());
+        alone
+    }
+
+    /// An operating system may be seen to be up more than once, by different signs: one line has them all.
+    fn os_up(&mut self, line: Line) -> Option<Line> {
+        let Some(known) = self.lines.iter_mut().find(|known| known.topic == line.topic) else { return self.add(line) };
+        if known.text.contains(&line.text) {
+            return None;
+        }
+        known.text = format!("{}; {}", known.text, line.text);
+        known.until = line.at;
+        Some(line.tone(Tone::Quiet))
+    }
+
+    fn console(&mut self, line: Option<Line>) -> Option<Line> {
+        let line = line?;
+        if let Some(last) = self.lines.last_mut()
+            && last.topic == line.topic
+            && last.text != line.text
+            && millis_between(last.at, line.at) < ONE_LINE_MILLIS
+            && last.text.chars().count() + line.text.chars().count() <= ONE_LINE_CHARS
+        {
+            last.text = format!("{}, {}", last.text, line.text);
+            last.until = line.at;
+            return Some(line);
+        }
+        self.add(line)
+    }
+
     fn push(&mut self, line: Line) {
         match self.lines.len() {
             0..MOST_LINES => self.lines.push(line),
@@ -323,7 +408,8 @@ impl Boot {
             Stage::Ipxe if !rom => "ipxe",
             _ => "firmware",
         };
-        let line = Line::new(event.at, topic, format!("{asker} asks for an address"));
+        let tone = if stage == Stage::Os { Tone::Quiet } else { Tone::Plain };
+        let line = Line::new(event.at, topic, format!("{asker} asks for an address")).tone(tone);
         self.exchange = Some(Exchange { stage, asker, asked: 1, line: self.lines.len() });
         self.push(line.clone());
         // What our own iPXE and the operating system ask is shown with its answer.
@@ -347,6 +433,9 @@ impl Boot {
         boot_file: Option<&str>,
         renewal: bool,
     ) -> Option<Line> {
+        if let Some(boot_file) = boot_file {
+            self.boot_file = Some(boot_file.to_owned());
+        }
         let shown = Line::of(event);
         match self.exchange.take_if(|exchange| exchange.stage == stage) {
             Some(exchange) => {

@@ -2,6 +2,8 @@
 
 /// The longest foreign text that is shown whole, in characters.
 const LONGEST: usize = 400;
+/// What a word must keep of itself, in characters, to be understood.
+const SHORTEST: usize = 6;
 
 /// `72 kB`, `8.2 MB`: decimal units, two digits that matter.
 pub fn octets(octets: u64) -> String {
@@ -29,7 +31,7 @@ pub fn seconds(millis: u64) -> String {
         0 => format!("{large} {large_unit}"),
         _ => format!("{large} {large_unit} {small} {small_unit}"),
     };
-    match millis / 1000 {
+    match (millis + 500) / 1000 {
         0..10 => format!("{:.1} s", millis as f64 / 1000.0),
         secs @ 10..120 => format!("{secs} s"),
         secs @ 120..3600 => pair(secs / 60, "min", secs % 60, "s"),
@@ -37,11 +39,14 @@ pub fn seconds(millis: u64) -> String {
     }
 }
 
+/// Files below this size, in octets, have no rate: what is measured is how long their packets waited.
+const MEASURABLE: u64 = 100_000;
+
 /// ` in 0.4 s (20 MB/s)`; nothing when it took no time worth telling.
 pub fn in_time(size: u64, millis: u64) -> String {
-    match millis {
-        0..50 => String::new(),
-        50..100 => format!(" in {}", seconds(millis)),
+    match (size, millis) {
+        (..MEASURABLE, ..1000) | (_, ..50) => String::new(),
+        (..MEASURABLE, _) | (_, ..100) => format!(" in {}", seconds(millis)),
         _ => format!(" in {} ({}/s)", seconds(millis), octets(size.saturating_mul(1000) / millis)),
     }
 }
@@ -72,6 +77,45 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
+/// The text in at most `width` characters. Where it is longer, the middle of its longest word, mostly a path, gives way to
+/// `dots`; where that is not enough, the text's own.
+pub fn clip(text: &str, width: usize, dots: &str) -> String {
+    let length = |text: &str| text.chars().count();
+    let excess = length(text).saturating_sub(width);
+    if excess == 0 {
+        return text.to_owned();
+    }
+    let longest = text.split(' ').max_by_key(|word| length(word)).unwrap_or_default();
+    match length(longest).checked_sub(excess) {
+        Some(rest) if rest >= SHORTEST => text.replacen(longest, &without_middle(longest, rest, dots), 1),
+        _ => without_middle(text, width, dots),
+    }
+}
+
+/// Names tell most at both ends.
+fn without_middle(text: &str, width: usize, dots: &str) -> String {
+    let kept = width.saturating_sub(dots.chars().count());
+    let head: String = text.chars().take(kept - kept / 2).collect();
+    let tail: String = text.chars().skip(text.chars().count() - kept / 2).collect();
+    format!("{head}{dots}{tail}")
+}
+
+/// The text in lines of at most `width` characters, broken between words; a longer word has a longer line to itself.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// `1 block`, `3 blocks`.
 pub fn counted(count: u32, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
@@ -100,7 +144,8 @@ mod tests {
         let times = [
             (0, "0.0 s"),
             (340, "0.3 s"),
-            (9_999, "10.0 s"),
+            (9_499, "9.5 s"),
+            (9_999, "10 s"),
             (10_000, "10 s"),
             (119_000, "119 s"),
             (125_000, "2 min 5 s"),
@@ -112,6 +157,24 @@ mod tests {
         }
         assert_eq!(in_time(8_000_000, 400), " in 0.4 s (20 MB/s)");
         assert_eq!(in_time(312, 2), "");
+        assert_eq!(in_time(611, 300), "");
+        assert_eq!(in_time(74_213, 4000), " in 4.0 s");
+        assert_eq!(in_time(8_000_000, 20), "");
+    }
+
+    #[test]
+    fn long_text_loses_its_middle() {
+        assert_eq!(clip("initrd a/long/path/initrd.gz  41 MB", 28, "…"), "initrd a/long/…trd.gz  41 MB");
+        assert_eq!(clip("initrd a/long/path/initrd.gz  41 MB", 28, "...").chars().count(), 28);
+        assert_eq!(clip("no word of it is long enough", 16, "…"), "no word … enough");
+        assert_eq!(clip("äöü", 3, "…"), "äöü");
+        assert_eq!(clip("äöü", 1, "…"), "…");
+    }
+
+    #[test]
+    fn text_is_broken_between_words_only() {
+        assert_eq!(wrap("it went down and came up", 9), ["it went", "down and", "came up"]);
+        assert_eq!(wrap("see https://ipxe.org/4c0b6035 now", 9), ["see", "https://ipxe.org/4c0b6035", "now"]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Boots as real machines make them, event by event, for the golden texts and for looking at the live view.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use jiff::{Timestamp, ToSpan};
-use journal::{Event, Protocol, Role, Stage, Step};
+use journal::{Event, Protocol, Role, Stage, Step, Terminal};
 use mac::Mac;
 
 pub const START: i64 = 1_767_225_600; // 2026-01-01 00:00:00 UTC
@@ -212,4 +214,41 @@ pub fn rom_ipxe_then_failure() -> Tale {
             },
         )
         .step(500, Step::IpxeFailed { what: "kernel".to_owned(), error: "1275813941".to_owned() })
+}
+
+/// What `lanboot lab --log json` wrote down of real machines: `tests/journals/<name>.jsonl`.
+pub fn recorded(name: &str) -> Vec<Event> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals").join(name).with_extension("jsonl");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    parse(&text)
+}
+
+/// The events of a journal's file.
+pub fn parse(text: &str) -> Vec<Event> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// What the lab calls its machines.
+pub fn names(events: &[Event]) -> HashMap<Mac, String> {
+    let name = |event: &Event| match &event.step {
+        Step::VmStarted { name, .. } => Some((event.machine?, name.clone())),
+        _ => None,
+    };
+    events.iter().filter_map(name).collect()
+}
+
+/// The live view of these events, looking for what is due every second, until a second after the last.
+pub fn live(terminal: &mut Terminal, events: &[Event]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut now = events[0].at;
+    for event in events {
+        while now + 1.second() < event.at {
+            now += 1.second();
+            lines.extend(terminal.due(now));
+        }
+        lines.extend(terminal.line(event));
+    }
+    lines.extend(terminal.due(now + 2.seconds()));
+    lines.extend(terminal.finish());
+    lines
 }
