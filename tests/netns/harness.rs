@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -160,7 +161,12 @@ impl Server {
 
     /// SIGTERM, and it must put everything back.
     pub fn stop(self) {
-        self.0.signal(Signal::SIGTERM);
+        self.stop_by(Signal::SIGTERM);
+    }
+
+    /// SIGTERM or SIGINT, and it must put everything back.
+    pub fn stop_by(self, signal: Signal) {
+        self.0.signal(signal);
         let Finished { status, out, err } = self.0.finish();
         assert_eq!(status.code(), Some(0), "{out}{err}");
     }
@@ -295,19 +301,24 @@ impl Folder {
     }
 
     /// Writes a file of so many octets in which no two blocks are alike.
-    pub fn fill(&self, name: &str, octets: usize) -> Vec<u8> {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let words = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        });
-        let content: Vec<u8> = words.take(octets.div_ceil(8)).flatten().take(octets).collect();
-        fs::write(self.0.join(name), &content).expect("room for a file");
+    pub fn fill(&self, name: &str, octets: usize) -> &'static [u8] {
+        let content = &CONTENT[..octets];
+        fs::write(self.0.join(name), content).expect("room for a file");
         content
     }
 }
+
+static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut content = vec![0; 100 << 20];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for word in content.chunks_exact_mut(8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        word.copy_from_slice(&state.to_le_bytes());
+    }
+    content
+});
 
 impl Drop for Folder {
     fn drop(&mut self) {

@@ -1,5 +1,7 @@
 //! However lanboot ends, the host is afterwards what it was before.
 
+use nix::sys::signal::Signal;
+
 use crate::harness::{Host, Network, eventually};
 use crate::snapshot::Snapshot;
 
@@ -47,15 +49,15 @@ fn assert_changed(host: &Host) {
 }
 
 #[test]
-fn after_sigterm_the_host_is_byte_for_byte_what_it_was() {
+fn after_sigterm_or_ctrl_c_the_host_is_byte_for_byte_what_it_was() {
     let (host, _outside) = host_with_a_past();
     let before = Snapshot::of(&host.network);
-    for _ in 0..2 {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let server = host.up(SERVE);
         assert_changed(&host);
         assert!(host.network.run("nft list ruleset").contains("masquerade"));
         assert_eq!(host.network.run("sysctl -n net.ipv4.ip_forward"), "1\n");
-        server.stop();
+        server.stop_by(signal);
         before.assert_same(&host.network);
         assert_eq!(host.records(), [""; 0]);
     }

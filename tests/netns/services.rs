@@ -13,7 +13,7 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
 /// The host's address on its other network.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 /// Longer than any answer takes, a conflict check included.
-const A_MOMENT: Duration = Duration::from_secs(2);
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 #[test]
 fn dhcp_tftp_and_http_answer_on_their_interface_and_on_no_other() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::harness::Network;
+use crate::harness::{Network, eventually};
 
 const PROGRAMS: [&str; 7] = [
     "ip -d -o link",
@@ -21,7 +21,14 @@ const SETTINGS: [&str; 2] = ["/proc/sys/net/ipv4", "/proc/sys/net/bridge"];
 pub struct Snapshot(String);
 
 impl Snapshot {
+    /// The network as it is once it has come to rest.
     pub fn of(network: &Network) -> Snapshot {
+        // A new address is on trial for a moment, even without duplicate address detection.
+        eventually(|| !network.run("ip address").contains("tentative"));
+        Snapshot::now(network)
+    }
+
+    fn now(network: &Network) -> Snapshot {
         let mut all = String::new();
         for program in PROGRAMS {
             all += &format!("== {program}\n{}", without_clocks(&network.run(program)));
@@ -33,10 +40,10 @@ impl Snapshot {
     /// Asserts that the host is as it was. The kernel reports carriers a moment late.
     pub fn assert_same(&self, network: &Network) {
         let deadline = Instant::now() + Duration::from_secs(5);
-        let mut now = Snapshot::of(network);
+        let mut now = Snapshot::now(network);
         while now != *self && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
-            now = Snapshot::of(network);
+            now = Snapshot::now(network);
         }
         let (before, after): (Vec<_>, Vec<_>) = (self.0.lines().collect(), now.0.lines().collect());
         let missing: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();

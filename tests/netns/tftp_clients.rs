@@ -10,7 +10,7 @@ const LARGE: usize = 100 * MIB;
 
 const TFTP_HPA: &str = "tftp -m binary 10.0.1.1 -c get FILE LOCAL";
 const ATFTP: &str = "atftp -g -r FILE -l LOCAL 10.0.1.1";
-const CURL: &str = "curl -sS -o LOCAL tftp://10.0.1.1/FILE";
+const CURL: &str = "curl -sS --tftp-blksize 1468 -o LOCAL tftp://10.0.1.1/FILE";
 const BUSYBOX: &str = "busybox tftp -b 1468 -g -r FILE -l LOCAL 10.0.1.1";
 
 #[test]
