@@ -12,6 +12,8 @@ use crate::console::{Console, Sign};
 const QUIET_KERNEL: Duration = Duration::from_secs(60);
 /// Between the sign of a failure and the verdict: what belongs to it is still on its way to us, and so may a success be.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a system that has merely asked for an address is given to report, or to panic for want of a root.
+const TIME_TO_REPORT: Duration = Duration::from_secs(3);
 
 /// Whether a machine has booted, and how that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +24,21 @@ pub struct Verdict {
 
 /// Gathers what is seen of one machine.
 ///
-/// A machine passes when its console shows what is expected; when nothing is, when the journal says that its operating
-/// system is up; and when that never comes, once a Linux kernel has run for a minute, or till the deadline, without a
-/// panic. It fails a second after any of these, unless it passes in that second: a kernel panic, a firmware that finds
-/// nothing to boot, iPXE's own report of failure, a broken loop of loaders, the machine's end; when nothing is expected,
-/// also after the firmware's first network boot that failed; and at the deadline.
+/// It passes when its console shows what is expected. When nothing is expected: when the journal says that its operating
+/// system is up, three seconds later if that was told by a mere request for an address; or, when that never comes, once a
+/// Linux kernel has run for a minute, or till the deadline.
+///
+/// It fails at the deadline, and a second after a kernel panic, a firmware that finds nothing to boot, iPXE's own report of
+/// failure, a broken loop of loaders, or the machine's end, unless it passes in that second. When nothing is expected, the
+/// firmware's first network boot that failed counts as well.
 pub struct Judge {
     expect: Option<Regex>,
     started: Instant,
     deadline: Instant,
     kernel_since: Option<Instant>,
     complaint: Option<String>,
-    success: Option<String>,
+    /// From when on it counts, and how it was seen.
+    success: Option<(Instant, String)>,
     failure: Option<(Instant, String)>,
 }
 
@@ -47,7 +52,8 @@ impl Judge {
     pub fn on_step(&mut self, now: Instant, step: &Step) {
         match step {
             Step::OsUp { how, .. } if self.expect.is_none() => {
-                self.succeed(format!("its operating system is up ({how})"))
+                let patience = if how == "dhcp" { TIME_TO_REPORT } else { Duration::ZERO };
+                self.succeed(now + patience, format!("its operating system is up ({how})"));
             }
             Step::IpxeFailed { what, error } => self.fail(now, format!("iPXE could not go on: {what}: {error}")),
             Step::LoopBroken { loader, times } => {
@@ -65,7 +71,9 @@ impl Judge {
             // What is expected may come from the next device.
             Sign::BootFailed if self.expect.is_some() => {}
             Sign::BootFailed => {
-                let why = self.complaint.take().unwrap_or_else(|| line.trim().to_owned());
+                // Without the device path, which is long and in UEFI's own words.
+                let line = line.split(" from ").next().unwrap_or(line).trim();
+                let why = self.complaint.take().unwrap_or_else(|| line.to_owned());
                 self.fail(now, format!("its firmware could not boot: {why}"));
             }
             Sign::KernelRuns => {
@@ -77,47 +85,54 @@ impl Judge {
     }
 
     /// To be called when the console has changed.
-    pub fn on_console(&mut self, console: &Console) {
+    pub fn on_console(&mut self, now: Instant, console: &Console) {
         let found = self.expect.as_ref().and_then(|expect| console.find(expect));
         if let Some(line) = found {
-            self.succeed(format!("its console says `{line}`"));
+            self.succeed(now, format!("its console says `{line}`"));
         }
     }
 
     /// The machine has switched itself off, or QEMU has ended.
     pub fn on_end(&mut self, now: Instant, because: &str) {
-        self.fail(now, because.to_owned());
+        // A system that was up may go.
+        match &mut self.success {
+            Some((at, _)) => *at = (*at).min(now + LAST_WORDS),
+            None => self.fail(now, because.to_owned()),
+        }
     }
 
     /// The verdict, once there is one.
     pub fn verdict(&self, now: Instant) -> Option<Verdict> {
-        let passed = |because| Some(Verdict { passed: true, because });
-        let failed = |because| Some(Verdict { passed: false, because });
-        let kernel_runs = self.kernel_since.filter(|_| self.expect.is_none() && self.failure.is_none());
-        if let Some(because) = &self.success {
-            return passed(because.clone());
-        }
-        if let Some((at, because)) = &self.failure {
-            return if now >= *at + LAST_WORDS { failed(because.clone()) } else { None };
-        }
-        match kernel_runs {
-            Some(since) if now >= (since + QUIET_KERNEL).min(self.deadline) => {
-                passed("a Linux kernel runs; nothing said whether its system is up".to_owned())
+        match (&self.success, &self.failure) {
+            (Some((at, because)), _) if now >= *at => Some(Verdict { passed: true, because: because.clone() }),
+            (_, Some((at, because))) if now >= *at + LAST_WORDS => {
+                Some(Verdict { passed: false, because: because.clone() })
             }
-            _ if now >= self.deadline => {
-                let secs = (self.deadline - self.started).as_secs();
-                let wanted = match &self.expect {
-                    Some(expect) => format!("its console did not say `{expect}`"),
-                    None => "it was not up".to_owned(),
-                };
-                failed(format!("{wanted} within {secs} s"))
-            }
+            (None, None) => self.overdue(now),
             _ => None,
         }
     }
 
-    fn succeed(&mut self, because: String) {
-        self.success.get_or_insert(because);
+    /// The verdict on a machine of which nothing decisive was seen.
+    fn overdue(&self, now: Instant) -> Option<Verdict> {
+        let kernel_runs = self.kernel_since.filter(|_| self.expect.is_none());
+        let end = kernel_runs.map_or(self.deadline, |since| self.deadline.min(since + QUIET_KERNEL));
+        if now < end {
+            return None;
+        }
+        let secs = (self.deadline - self.started).as_secs();
+        let because = match (&self.expect, kernel_runs) {
+            (Some(expect), _) => format!("its console did not say `{expect}` within {secs} s"),
+            (None, None) => format!("it was not up within {secs} s"),
+            (None, Some(_)) => "a Linux kernel runs; nothing said whether its system is up".to_owned(),
+        };
+        Some(Verdict { passed: kernel_runs.is_some(), because })
+    }
+
+    fn succeed(&mut self, at: Instant, because: String) {
+        if self.success.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
+            self.success = Some((at, because));
+        }
     }
 
     fn fail(&mut self, now: Instant, because: String) {
@@ -164,6 +179,27 @@ mod tests {
     }
 
     #[test]
+    fn request_for_an_address_passes_unless_a_panic_follows() {
+        let asked = Step::OsUp { how: "dhcp".to_owned(), detail: None };
+        let (mut judge, now) = judge(None);
+        judge.on_step(now, &asked);
+        assert_eq!(judge.verdict(now), None);
+        assert!(judge.verdict(now + TIME_TO_REPORT).unwrap().because.contains("dhcp"));
+        judge.on_sign(now + LAST_WORDS, Sign::Panic, "Kernel panic - not syncing: no root");
+        assert!(!judge.verdict(now + LAST_WORDS * 2).unwrap().passed);
+
+        let (mut judge, now) = self::judge(None);
+        judge.on_step(now, &asked);
+        judge.on_step(now + LAST_WORDS, &up());
+        assert!(judge.verdict(now + LAST_WORDS).unwrap().because.contains("reported"));
+
+        let (mut judge, now) = self::judge(None);
+        judge.on_step(now, &asked);
+        judge.on_end(now, "it switched itself off");
+        assert!(judge.verdict(now + LAST_WORDS).unwrap().passed);
+    }
+
+    #[test]
     fn expectation_outweighs_the_report_and_even_a_panic() {
         let (mut judge, now) = judge(Some("panic - not syncing: as planned"));
         judge.on_step(now, &up());
@@ -171,7 +207,7 @@ mod tests {
         let mut console = Console::default();
         console.feed(b"Kernel panic - not syncing: as planned");
         judge.on_sign(now, Sign::Panic, "Kernel panic - not syncing: as planned");
-        judge.on_console(&console);
+        judge.on_console(now, &console);
         assert!(judge.verdict(now + LAST_WORDS).unwrap().passed);
     }
 

@@ -107,7 +107,7 @@ impl<'a> Trial<'a> {
             }
             next_tick = now + TICK;
             self.follow_journal(now);
-            self.judge.on_console(&self.console);
+            self.judge.on_console(now, &self.console);
             self.typist.on_console(now, &self.console);
             self.type_keys(now);
             if let Some(verdict) = self.judge.verdict(now) {
