@@ -1,0 +1,107 @@
+//! The network that everything is measured in: a host to serve on, and a cable to the machines that it serves.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use lab::Namespace;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{BindToDevice, RcvBufForce};
+
+use crate::Result;
+
+/// Addresses of one network.
+pub struct Subnet {
+    pub server: Ipv4Addr,
+    pub prefix: u8,
+    /// The machines' own, for TFTP and HTTP.
+    pub machine: Ipv4Addr,
+    /// What DHCP gives out.
+    pub range: (Ipv4Addr, Ipv4Addr),
+}
+
+/// The network of the guides.
+pub const SMALL: Subnet = Subnet {
+    server: Ipv4Addr::new(10, 0, 1, 1),
+    prefix: 24,
+    machine: Ipv4Addr::new(10, 0, 1, 2),
+    range: (Ipv4Addr::new(10, 0, 1, 100), Ipv4Addr::new(10, 0, 1, 254)),
+};
+
+/// Room for thousands of clients.
+pub const LARGE: Subnet = Subnet {
+    server: Ipv4Addr::new(10, 0, 0, 1),
+    prefix: 16,
+    machine: Ipv4Addr::new(10, 0, 0, 2),
+    range: (Ipv4Addr::new(10, 0, 16, 1), Ipv4Addr::new(10, 0, 47, 254)),
+};
+
+/// Two networks that vanish with the value: that of the host, and that of the machines, whose `eth0` is plugged into `port0`
+/// of the host.
+pub struct Bed {
+    pub subnet: &'static Subnet,
+    pub host: Namespace,
+    pub machines: Namespace,
+}
+
+impl Bed {
+    /// The cable alone: who serves here makes the bridge.
+    pub fn bare(subnet: &'static Subnet) -> Result<Bed> {
+        let bed = Bed { subnet, host: Namespace::new()?, machines: Namespace::new()? };
+        let Subnet { machine, prefix, .. } = subnet;
+        let far = bed.machines.path();
+        ip(&bed.host, &format!("link add port0 type veth peer name eth0 netns {}", far.display()))?;
+        ip(&bed.host, "link set port0 up")?;
+        ip(&bed.machines, &format!("address add {machine}/{prefix} dev eth0"))?;
+        ip(&bed.machines, "link set eth0 up")?;
+        Ok(bed)
+    }
+
+    /// With the bridge `net`, address and all.
+    pub fn bridged(subnet: &'static Subnet) -> Result<Bed> {
+        let bed = Bed::bare(subnet)?;
+        let Subnet { server, prefix, .. } = subnet;
+        ip(&bed.host, "link add net type bridge")?;
+        ip(&bed.host, &format!("address add {server}/{prefix} dev net"))?;
+        ip(&bed.host, "link set port0 master net")?;
+        ip(&bed.host, "link set net up")?;
+        Ok(bed)
+    }
+
+    /// The DHCP clients' socket. It speaks for any number of machines, and hears what is broadcast to them.
+    pub fn dhcp_client(&self) -> Result<UdpSocket> {
+        let open = || -> std::io::Result<UdpSocket> {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68))?;
+            setsockopt(&socket, BindToDevice, &"eth0".into())?;
+            setsockopt(&socket, RcvBufForce, &(8 << 20))?;
+            socket.set_broadcast(true)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        Ok(self.machines.run(open)?)
+    }
+
+    /// A socket of a machine that has its address.
+    pub fn udp_client(&self) -> Result<UdpSocket> {
+        let socket = self.machines.run(|| UdpSocket::bind((self.subnet.machine, 0)))?;
+        setsockopt(&socket, RcvBufForce, &(8 << 20))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+}
+
+/// Waits until something can be read, `limit` at most, in whole milliseconds. Returns whether it can.
+pub fn readable(socket: impl AsFd, limit: Duration) -> bool {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0)
+}
+
+fn ip(namespace: &Namespace, arguments: &str) -> Result<()> {
+    let output = namespace.command("ip").args(arguments.split_whitespace()).output();
+    let output = output.map_err(|error| format!("ip (package iproute2) cannot be run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+}

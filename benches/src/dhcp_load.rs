@@ -1,0 +1,203 @@
+//! DHCP exchanges: how many a second, how long each takes its client, and what each costs the server.
+//!
+//! An exchange is DISCOVER, OFFER, REQUEST, ACK by a machine that the server has never seen. Both servers write its lease to
+//! the disk before they acknowledge it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use dhcp::v4::MessageType;
+
+use crate::bed::{self, Bed, readable};
+use crate::pxe::{self, Answer};
+use crate::server::{Bridge, Folder, Program, Server};
+use crate::start_up::ready;
+use crate::table::{Table, percentile};
+use crate::{Result, Subject};
+
+/// A client that hears nothing for so long asks again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So many repetitions in one run mean that something is broken.
+const MAX_REPEATS: usize = 1000;
+
+/// One at a time shows the delay, a rush after a power cut the throughput.
+const LOADS: [(Load, [&str; 4]); 2] = [
+    (
+        Load { clients: 250, in_flight: 1 },
+        [
+            "DHCP, one client at a time, exchanges/s",
+            "  exchange p50, ms",
+            "  exchange p99, ms",
+            "  server's processor time per exchange, µs",
+        ],
+    ),
+    (
+        Load { clients: 1000, in_flight: 32 },
+        [
+            "DHCP, 32 clients at a time, exchanges/s",
+            "  exchange p50 (of 32), ms",
+            "  exchange p99 (of 32), ms",
+            "  server's processor time per exchange (of 32), µs",
+        ],
+    ),
+];
+
+pub struct DhcpLoad {
+    bed: Bed,
+    root: Folder,
+}
+
+impl DhcpLoad {
+    pub fn new() -> Result<DhcpLoad> {
+        Ok(DhcpLoad { bed: Bed::bridged(&bed::LARGE)?, root: Folder::with_files(&[("pxelinux.0", 42 << 10)])? })
+    }
+}
+
+impl Subject for DhcpLoad {
+    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
+        for (load, figures) in LOADS {
+            for program in order {
+                let server = Server::start(program, &self.bed, Bridge::IsThere, &self.root.0)?;
+                ready(&self.bed, &server)?;
+                let before = server.processor_time()?;
+                let done = load
+                    .run(&self.bed.dhcp_client()?, first_machine())
+                    .map_err(|error| format!("{program:?}: {error}"))?;
+                let used = server.processor_time()? - before;
+                let clients = f64::from(load.clients);
+                let millis = |part| percentile(&done.latencies, part).as_secs_f64() * 1e3;
+                let values =
+                    [clients / done.took.as_secs_f64(), millis(0.5), millis(0.99), used.as_secs_f64() * 1e6 / clients];
+                for (figure, value) in figures.into_iter().zip(values) {
+                    table.add(figure, program, value);
+                }
+                if load.in_flight > 1 {
+                    table.add("  clients refused after an offer (of 32)", program, done.refusals as f64);
+                    table.add("  messages repeated for want of an answer (of 32)", program, done.repeats as f64);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of a machine that no server has seen; the next thousands are free as well.
+pub fn first_machine() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1 << 16, Ordering::Relaxed)
+}
+
+/// So many new clients, so many of them at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub clients: u32,
+    pub in_flight: usize,
+}
+
+pub struct Done {
+    pub took: Duration,
+    /// Of each exchange, in ascending order.
+    pub latencies: Vec<Duration>,
+    /// Exchanges that began again because the address just offered was refused.
+    pub refusals: usize,
+    /// Messages sent again for want of an answer.
+    pub repeats: usize,
+}
+
+/// A client in the middle of its exchange.
+struct Exchange {
+    began: Instant,
+    /// What was said last, and when.
+    said: (Vec<u8>, Instant),
+    /// Waits for the acknowledgement of this address.
+    chosen: Option<Ipv4Addr>,
+}
+
+struct Run<'a> {
+    socket: &'a UdpSocket,
+    open: HashMap<u32, Exchange>,
+    addresses: HashSet<Ipv4Addr>,
+    latencies: Vec<Duration>,
+    refusals: usize,
+    repeats: usize,
+}
+
+impl Load {
+    /// `first`: the number of the first machine.
+    ///
+    /// # Errors
+    /// An address given twice, refusals without end, or a server that stays silent.
+    pub fn run(self, socket: &UdpSocket, first: u32) -> Result<Done> {
+        let (open, addresses, latencies) = (HashMap::new(), HashSet::new(), Vec::new());
+        let mut run = Run { socket, open, addresses, latencies, refusals: 0, repeats: 0 };
+        let mut waiting = first..first + self.clients;
+        let start = Instant::now();
+        while run.latencies.len() < self.clients as usize {
+            while run.open.len() < self.in_flight {
+                let Some(number) = waiting.next() else { break };
+                run.begin(number)?;
+            }
+            if !readable(socket, PATIENCE / 10) {
+                run.repeat()?;
+            }
+            while let Some(answer) = pxe::receive(socket) {
+                run.answered(&answer)?;
+            }
+        }
+        let took = start.elapsed();
+        run.latencies.sort_unstable();
+        Ok(Done { took, latencies: run.latencies, refusals: run.refusals, repeats: run.repeats })
+    }
+}
+
+impl Run<'_> {
+    fn begin(&mut self, number: u32) -> Result<()> {
+        let (message, now) = (pxe::discover(number), Instant::now());
+        pxe::send(self.socket, &message)?;
+        self.open.insert(number, Exchange { began: now, said: (message, now), chosen: None });
+        Ok(())
+    }
+
+    fn answered(&mut self, answer: &Answer) -> Result<()> {
+        // Answers to repetitions come when their exchange is over.
+        let Some(exchange) = self.open.get_mut(&answer.number) else { return Ok(()) };
+        match (answer.kind, exchange.chosen) {
+            (MessageType::Offer, None) => {
+                exchange.chosen = Some(answer.address);
+                exchange.said = (pxe::request(answer.number, answer), Instant::now());
+                pxe::send(self.socket, &exchange.said.0)?;
+            }
+            (MessageType::Ack, Some(chosen)) if chosen == answer.address => {
+                if !self.addresses.insert(chosen) {
+                    return Err(format!("{chosen} was given to two clients").into());
+                }
+                self.latencies.push(exchange.began.elapsed());
+                self.open.remove(&answer.number);
+            }
+            (MessageType::Nak, Some(_)) => {
+                self.refusals += 1;
+                if self.refusals > MAX_REPEATS {
+                    return Err("the server refuses what it offers".into());
+                }
+                exchange.chosen = None;
+                exchange.said = (pxe::discover(answer.number), Instant::now());
+                pxe::send(self.socket, &exchange.said.0)?;
+            }
+            (MessageType::Offer, Some(_)) => {}
+            (kind, _) => return Err(format!("an answer that fits no exchange: {kind} of {}", answer.address).into()),
+        }
+        Ok(())
+    }
+
+    fn repeat(&mut self) -> Result<()> {
+        let now = Instant::now();
+        for exchange in self.open.values_mut().filter(|exchange| now - exchange.said.1 > PATIENCE) {
+            self.repeats += 1;
+            exchange.said.1 = now;
+            pxe::send(self.socket, &exchange.said.0)?;
+        }
+        if self.repeats > MAX_REPEATS { Err("the server stays silent".into()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,106 @@
+//! What this computer can do at most, for judging the other figures: nothing that waits for it can be faster.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::bed::{self, Bed, readable};
+use crate::server::{Folder, Program};
+use crate::table::{Table, percentile};
+use crate::{Result, Subject};
+
+const TURNS: usize = 500;
+const SYNCS: usize = 50;
+const STREAM: (&str, usize) = ("image.iso", 64 << 20);
+
+pub struct Machine {
+    bed: Bed,
+    folder: Folder,
+}
+
+impl Machine {
+    pub fn new() -> Result<Machine> {
+        Ok(Machine { bed: Bed::bridged(&bed::SMALL)?, folder: Folder::with_files(&[STREAM])? })
+    }
+}
+
+impl Subject for Machine {
+    fn round(&mut self, _: [Program; 2], table: &mut Table) -> Result<()> {
+        let start = Instant::now();
+        Command::new("true").status()?;
+        table.machine("a program that does nothing, start to end, ms", start.elapsed().as_secs_f64() * 1e3);
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        let echo = "UDP over the bridge and back";
+        table.machine(&format!("{echo}, 400 octets each, p50, µs"), micros(round_trip(&self.bed, 400, 400)?));
+        let turn = round_trip(&self.bed, 4, 1472)?;
+        table.machine(&format!("{echo}, 4 and 1472 octets, p50, µs"), micros(turn));
+        let block = 1468.0 / f64::from(1 << 20);
+        table.machine("  so TFTP in lock-step cannot exceed, MiB/s", block / turn.as_secs_f64());
+        table.machine("128 octets appended and fdatasync, p50, µs", micros(append_durably(&self.folder)?));
+        table.machine("TCP over the bridge, sendfile to read, MiB/s", stream(&self.bed, &self.folder)?);
+        Ok(())
+    }
+}
+
+/// The median time of a question and its answer between two programs that do nothing else.
+fn round_trip(bed: &Bed, question: usize, answer: usize) -> Result<Duration> {
+    let echo = bed.host.run(|| UdpSocket::bind((bed.subnet.server, 0)))?;
+    echo.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let client = bed.udp_client()?;
+    client.connect(echo.local_addr()?)?;
+    thread::scope(|scope| {
+        scope.spawn(|| -> io::Result<()> {
+            let mut buffer = [0; 2048];
+            for _ in 0..TURNS {
+                let (_, peer) = echo.recv_from(&mut buffer)?;
+                echo.send_to(&buffer[..answer], peer)?;
+            }
+            Ok(())
+        });
+        let mut buffer = [0; 2048];
+        let mut times = Vec::with_capacity(TURNS);
+        for _ in 0..TURNS {
+            let start = Instant::now();
+            client.send(&buffer[..question])?;
+            if !readable(&client, Duration::from_secs(5)) {
+                return Err("an echo got lost".into());
+            }
+            client.recv(&mut buffer)?;
+            times.push(start.elapsed());
+        }
+        times.sort_unstable();
+        Ok(percentile(&times, 0.5))
+    })
+}
+
+fn append_durably(folder: &Folder) -> Result<Duration> {
+    let mut file = File::create(folder.0.join("log"))?;
+    let mut times = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let start = Instant::now();
+        file.write_all(&[1; 128])?;
+        file.sync_data()?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    Ok(percentile(&times, 0.5))
+}
+
+fn stream(bed: &Bed, folder: &Folder) -> Result<f64> {
+    let listener = bed.host.run(|| TcpListener::bind((bed.subnet.server, 0)))?;
+    let address = listener.local_addr()?;
+    let mut file = File::open(folder.0.join(STREAM.0))?;
+    thread::scope(|scope| {
+        scope.spawn(move || -> io::Result<u64> { io::copy(&mut file, &mut listener.accept()?.0) });
+        let start = Instant::now();
+        let mut stream = bed.machines.run(|| TcpStream::connect(address))?;
+        let octets = io::copy(&mut stream, &mut io::sink())?;
+        if octets != STREAM.1 as u64 {
+            return Err(format!("{octets} octets came").into());
+        }
+        Ok((octets >> 20) as f64 / start.elapsed().as_secs_f64())
+    })
+}

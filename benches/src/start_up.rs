@@ -1,0 +1,161 @@
+//! How long from the start of the program to the first answer of each service.
+//!
+//! The client asks every millisecond from before the start. The time of fork, exec and dynamic linking is in the figure.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dhcp::v4::MessageType;
+use tftp::{ErrorCode, Mode, Packet, Request};
+
+use crate::bed::{self, Bed, readable};
+use crate::server::{Bridge, Folder, Program, Server};
+use crate::table::Table;
+use crate::{Result, Subject, pxe};
+
+const OFFER: &str = "start to first DHCPOFFER, ms";
+/// What is to be kept: its name, the figure, and the bound in the figure's unit.
+pub const BOUND: (&str, &str, f64) = ("start to first DHCPOFFER, ms", OFFER, 50.0);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(1);
+const BOOT_FILE: &str = "pxelinux.0";
+
+pub struct StartUp {
+    bridged: Bed,
+    bare: Bed,
+    root: Folder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Dhcp,
+    Tftp,
+    Http,
+}
+
+impl StartUp {
+    pub fn new() -> Result<StartUp> {
+        let root = Folder::with_files(&[(BOOT_FILE, 42 << 10)])?;
+        Ok(StartUp { bridged: Bed::bridged(&bed::SMALL)?, bare: Bed::bare(&bed::SMALL)?, root })
+    }
+}
+
+impl Subject for StartUp {
+    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
+        for program in order {
+            let has_http = program == Program::Lanboot;
+            let figures = [
+                (Service::Dhcp, OFFER),
+                (Service::Tftp, "start to first TFTP answer, ms"),
+                (Service::Http, "start to first HTTP answer, ms"),
+            ];
+            let figures = &figures[..if has_http { 3 } else { 2 }];
+            let services: Vec<_> = figures.iter().map(|(service, _)| *service).collect();
+            let times = times(program, &self.bridged, Bridge::IsThere, &self.root, &services)?;
+            for ((_, figure), time) in figures.iter().zip(times) {
+                table.add(figure, program, millis(time));
+            }
+        }
+        let made = times(Program::Lanboot, &self.bare, Bridge::ToBeMade, &self.root, &[Service::Dhcp])?;
+        table.add("the same, bridge to be made as well, ms", Program::Lanboot, millis(made[0]));
+        Ok(())
+    }
+}
+
+/// From just before the program's fork to the first answer of each service.
+fn times(program: Program, bed: &Bed, bridge: Bridge, root: &Folder, services: &[Service]) -> Result<Vec<Duration>> {
+    let patience = Instant::now() + PATIENCE;
+    thread::scope(|scope| {
+        let ask =
+            |service| scope.spawn(move || first_answer(bed, service, patience).map_err(|error| error.to_string()));
+        let asking: Vec<_> = services.iter().map(|service| ask(*service)).collect();
+        // Let the questions begin, so that none of their own preparations is in the figure.
+        thread::sleep(Duration::from_millis(20));
+        let start = Instant::now();
+        let server = Server::start(program, bed, bridge, &root.0)?;
+        asking
+            .into_iter()
+            .map(|answer| {
+                let at = answer.join().expect("asking does not panic");
+                let at = at.map_err(|error| format!("{program:?}: {error}; it said: {}", server.output()))?;
+                Ok(at - start)
+            })
+            .collect()
+    })
+}
+
+/// Waits until a program that was just started answers DHCP.
+pub fn ready(bed: &Bed, server: &Server) -> Result<()> {
+    first_answer(bed, Service::Dhcp, Instant::now() + PATIENCE)
+        .map(|_| ())
+        .map_err(|error| format!("{error}; the program said: {}", server.output()).into())
+}
+
+/// Asks every millisecond; returns when the first answer came.
+fn first_answer(bed: &Bed, service: Service, patience: Instant) -> Result<Instant> {
+    let mut ask: Box<dyn FnMut() -> Result<bool>> = match service {
+        Service::Dhcp => dhcp(bed)?,
+        Service::Tftp => tftp(bed)?,
+        Service::Http => http(bed),
+    };
+    while !ask()? {
+        if Instant::now() > patience {
+            return Err(format!("no answer from {service:?} within {PATIENCE:?}").into());
+        }
+    }
+    Ok(Instant::now())
+}
+
+type Ask<'a> = Box<dyn FnMut() -> Result<bool> + 'a>;
+
+/// A new machine each time, far from those of other measurements, so that no server knows it.
+fn dhcp(bed: &Bed) -> Result<Ask<'_>> {
+    static NEXT: AtomicU32 = AtomicU32::new(0xf000_0000);
+    let socket = bed.dhcp_client()?;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let message = pxe::discover(number);
+    Ok(Box::new(move || {
+        pxe::send(&socket, &message)?;
+        let offered = |answer: pxe::Answer| answer.number == number && answer.kind == MessageType::Offer;
+        Ok(readable(&socket, PAUSE) && pxe::receive(&socket).is_some_and(offered))
+    }))
+}
+
+fn tftp(bed: &Bed) -> Result<Ask<'_>> {
+    let socket = bed.udp_client()?;
+    let rrq = Packet::Rrq(Request { name: BOOT_FILE.into(), mode: Mode::Octet, options: Vec::new() }).emit();
+    Ok(Box::new(move || {
+        socket.send_to(&rrq, (bed.subnet.server, 69))?;
+        if !readable(&socket, PAUSE) {
+            return Ok(false);
+        }
+        let mut buffer = [0; 2048];
+        let Ok((octets, peer)) = socket.recv_from(&mut buffer) else { return Ok(false) };
+        let first = matches!(Packet::parse(&buffer[..octets]), Ok(Packet::Data { block: 1, .. }));
+        socket.send_to(&Packet::error(ErrorCode::NotDefined, "seen enough"), peer)?;
+        Ok(first)
+    }))
+}
+
+fn http(bed: &Bed) -> Ask<'_> {
+    let address = SocketAddrV4::new(bed.subnet.server, 80);
+    Box::new(move || {
+        let Ok(mut stream) = bed.machines.run(|| TcpStream::connect_timeout(&address.into(), PATIENCE)) else {
+            thread::sleep(PAUSE);
+            return Ok(false);
+        };
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET /{BOOT_FILE} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        if status == *b"HTTP/1.1 200" { Ok(true) } else { Err("the HTTP answer is not 200 OK".into()) }
+    })
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
