@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use journal::{Event, Step};
 use lab::Namespace;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -43,6 +44,9 @@ impl Network {
         let mut words = line.split_whitespace();
         let mut command = self.0.command(words.next().expect("a program"));
         command.args(words).stdin(Stdio::null());
+        // Nothing stays behind when the tests themselves are killed.
+        // SAFETY: prctl is a plain system call; nothing is allocated or locked between fork and exec.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         command
     }
 

@@ -9,7 +9,7 @@ use dhcp::v4::packet::BROADCAST;
 use leases::UnixSecs;
 use mac::Mac;
 
-use crate::harness::{Host, LONG, Server};
+use crate::harness::{Host, LONG};
 use crate::raw::{self, Answer, Raw};
 
 const KILLS: usize = 50;
@@ -34,7 +34,7 @@ fn no_lease_is_forgotten_or_given_twice_through_fifty_kills_amid_allocations() {
         // Two answers make a lease; an old one may take one only.
         let answers = machines.dice.below(2 * AT_ONCE as u64);
         let pause = Duration::from_micros(machines.dice.below(3000));
-        machines.run(&server, answers as usize);
+        machines.run(answers as usize);
         spin(pause);
         server.kill();
         machines.hear_the_rest();
@@ -44,10 +44,10 @@ fn no_lease_is_forgotten_or_given_twice_through_fifty_kills_amid_allocations() {
     assert!(amid > KILLS / 2, "only {amid} kills came amid allocations");
 
     let server = host.up(SERVE);
-    machines.run(&server, usize::MAX);
+    machines.run(usize::MAX);
     assert!(machines.granted.len() > KILLS * AT_ONCE / 4, "{} leases", machines.granted.len());
     machines.switch_on_all_old();
-    machines.run(&server, usize::MAX);
+    machines.run(usize::MAX);
     machines.assert_all_on_disk(&host);
     server.stop();
 }
@@ -116,8 +116,8 @@ impl Machines {
         self.asking.insert(mac, (asking, Instant::now()));
     }
 
-    /// Until so many answers have come, or nobody asks any more.
-    fn run(&mut self, _server: &Server, answers: usize) {
+    /// Lets them ask until so many answers have come, or nobody asks any more.
+    fn run(&mut self, answers: usize) {
         let start = Instant::now();
         let mut heard = 0;
         while heard < answers && !self.asking.is_empty() {
@@ -150,11 +150,11 @@ impl Machines {
     fn hear(&mut self, answer: Answer, go_on: bool) {
         let Answer { kind, mac, address, .. } = answer;
         // An answer to what was asked twice may come twice.
-        let Some((asking, asked)) = self.asking.get(&mac).copied() else { return self.check_only(answer) };
+        let Some((asking, asked)) = self.asking.get(&mac).copied() else { return self.believe(answer) };
         let next = match (kind, asking) {
             (MessageType::Offer, Asking::Discover) => Asking::Select(address),
             (MessageType::Ack, _) => {
-                self.check_only(answer);
+                self.believe(answer);
                 self.asking.remove(&mac);
                 return;
             }
@@ -172,8 +172,8 @@ impl Machines {
         }
     }
 
-    /// No address to two machines, no two addresses to a machine.
-    fn check_only(&mut self, answer: Answer) {
+    /// What was acknowledged stands: no address to two machines, no two addresses to a machine.
+    fn believe(&mut self, answer: Answer) {
         let Answer { kind, mac, address, .. } = answer;
         if kind == MessageType::Ack {
             let owner = *self.owners.entry(address).or_insert(mac);

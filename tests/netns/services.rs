@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dhcp::v4::MessageType;
 use dhcp::v4::packet::BROADCAST;
+use journal::Step;
 
 use crate::harness::{Host, Network};
 use crate::raw::{self, Raw};
@@ -24,18 +25,26 @@ fn dhcp_tftp_and_http_answer_on_their_interface_and_on_no_other() {
     // The host passes on what it is sent, so that even the address of the bridge can be asked from here.
     outside.run(&format!("ip route add default via {ELSEWHERE}"));
     host.folder.fill("file", 100);
-    let _server = host
+    let mut server = host
         .up(&format!("--bridge net={SERVER}/24 --port port0 --tftp-root {} --boot-file file", host.folder.0.display()));
     outside.run(&format!("ping -c 1 -W 5 {SERVER}"));
 
-    inside.run("ip address add 10.0.1.9/24 dev eth0");
-    assert!(has_dhcp(&inside) && has_tftp(&inside, SERVER) && has_http(&inside, SERVER), "there it is");
-    assert!(has_http(&host.network, SERVER), "also for the host itself");
     assert!(!has_dhcp(&outside));
     for address in [ELSEWHERE, SERVER] {
         assert!(!has_tftp(&outside, address), "{address}");
         assert!(!has_http(&outside, address), "{address}");
     }
+    assert!(has_dhcp(&inside));
+    inside.run("ip address add 10.0.1.9/24 dev eth0");
+    assert!(has_tftp(&inside, SERVER) && has_http(&inside, SERVER));
+    assert!(has_http(&host.network, SERVER), "also for the host itself");
+
+    // Nor has anybody listened to those outside.
+    let (heard, unheard) = (inside.mac("eth0"), outside.mac("eth0"));
+    server.next_event(|event| {
+        assert_ne!(event.machine, Some(unheard), "{event:?}");
+        (event.machine == Some(heard) && matches!(event.step, Step::DhcpOffer { .. })).then_some(())
+    });
 }
 
 fn has_dhcp(network: &Network) -> bool {
