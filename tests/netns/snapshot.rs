@@ -23,8 +23,7 @@ pub struct Snapshot(String);
 impl Snapshot {
     /// The network as it is once it has come to rest.
     pub fn of(network: &Network) -> Snapshot {
-        // A new address is on trial for a moment, even without duplicate address detection.
-        eventually(|| !network.run("ip address").contains("tentative"));
+        eventually(|| is_at_rest(network));
         Snapshot::now(network)
     }
 
@@ -50,6 +49,15 @@ impl Snapshot {
         let added: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
         assert!(now == *self, "missing: {missing:#?}\nadded: {added:#?}\nor only the order is another");
     }
+}
+
+/// Whether the kernel has told of every carrier, and every address has been tried, which takes it a moment.
+fn is_at_rest(network: &Network) -> bool {
+    let told = |line: &str| {
+        let flags: Vec<_> = line.split(['<', ',', '>']).collect();
+        !flags.contains(&"UP") || flags.contains(&"NO-CARRIER") != flags.contains(&"LOWER_UP")
+    };
+    network.run("ip -o link").lines().all(told) && !network.run("ip address").contains("tentative")
 }
 
 /// A bridge shows how long ago its clocks were started.
