@@ -4,7 +4,7 @@ use journal::Step;
 use nix::sys::signal::Signal;
 
 use crate::clients::Udhcpc;
-use crate::harness::{Host, Network, Program};
+use crate::harness::{Host, Network, Program, eventually};
 use crate::snapshot::Snapshot;
 
 const SERVE: &str = "--interface port0 --address 10.0.1.1/24";
@@ -46,6 +46,30 @@ fn a_server_behind_a_port_of_our_bridge_is_found_and_the_bridge_taken_away_again
     let _dnsmasq = dnsmasq(&other);
     let told = host.refuses("up --bridge net=10.0.1.1/24 --port port0");
     assert_names_it(&told, &other, "net");
+}
+
+#[test]
+fn a_server_on_a_wire_that_is_reached_only_by_serving_is_found_and_all_is_put_back() {
+    let host = Host::new();
+    let other = host.network.neighbour("port0");
+    let _dnsmasq = dnsmasq(&other);
+    let _theirs = host.network.neighbour("theirs0");
+    for line in ["add theirs type bridge", "set dev theirs0 master theirs", "set dev theirs up"] {
+        host.network.run(&format!("ip link {line}"));
+    }
+    eventually(|| host.network.run("ip -br link show theirs").contains(" UP "));
+    let told = host.refuses("up --bridge theirs=10.0.1.1/24 --port port0");
+    assert_names_it(&told, &other, "theirs");
+    host.network.run("ip link set dev port0 down");
+    assert_names_it(&host.refuses(&format!("up {SERVE}")), &other, "port0");
+}
+
+#[test]
+fn check_asks_on_the_ports_of_a_bridge_that_is_yet_to_be_made() {
+    let host = Host::new();
+    let other = host.network.neighbour("port0");
+    let _dnsmasq = dnsmasq(&other);
+    assert_names_it(&host.refuses("check --bridge net=10.0.1.1/24 --port port0"), &other, "port0");
 }
 
 #[test]

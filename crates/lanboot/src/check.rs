@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use config::{Diagnostic, Loaded, Severity};
+use config::{Diagnostic, Link, Loaded, Severity};
 use dhcp::Platform;
 use host::ipxe::Distribution;
 use server::net::Interface;
@@ -60,15 +60,26 @@ fn missing_loaders(loaded: &Loaded) -> Vec<Diagnostic> {
     platforms.map(warning).collect()
 }
 
-/// Other DHCP servers, where the interface is there to ask on.
+/// Other DHCP servers, on the interface and on the wires of ports that are still to be put into the bridge.
 fn rivals(loaded: &Loaded) -> Vec<Diagnostic> {
+    let network = &loaded.config.network;
     if loaded.config.dhcp.is_none() {
         return Vec::new();
     }
-    let Ok(interface) = Interface::named(loaded.config.network.link.name()) else { return Vec::new() };
-    match rival::look(&interface) {
-        Ok(rivals) => rivals.iter().map(|rival| up::rival_found(&interface.name, rival)).collect(),
-        // A right that is missing has been told of already.
-        Err(_) => Vec::new(),
-    }
+    let ports: &[String] = match &network.link {
+        Link::Bridge { ports, .. } => ports,
+        Link::Existing { .. } => &[],
+    };
+    let interfaces = std::iter::once(network.link.name()).chain(ports.iter().map(String::as_str));
+    let interfaces: Vec<_> = interfaces.filter_map(|name| Interface::named(name).ok()).collect();
+    // All wires at once: a quiet one takes seconds.
+    std::thread::scope(|scope| {
+        let looking: Vec<_> = interfaces.iter().map(|interface| scope.spawn(|| rival::look(interface))).collect();
+        // Not looked at: where a right is missing, which has been told of already, and where the interface is down.
+        let found = looking.into_iter().map(|look| look.join().map_or(Vec::new(), Result::unwrap_or_default));
+        let told = |(interface, rivals): (&Interface, Vec<rival::Rival>)| -> Vec<_> {
+            rivals.iter().map(|rival| up::rival_found(&interface.name, rival)).collect()
+        };
+        interfaces.iter().zip(found).flat_map(told).collect()
+    })
 }

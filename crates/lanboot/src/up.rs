@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use config::{Config, Diagnostic, Diagnostics, Loaded};
-use host::{Plan, PlanError, Undone};
+use host::{Action, Plan, PlanError, Undone};
 use ipnet::Ipv4Net;
 use journal::{Follower, Journal, Step, Style, Terminal};
 use leases::{EmbeddedStore, LeaseStore, MemoryStore};
@@ -18,7 +19,7 @@ use server::{Bound, Running, rival};
 use crate::args::{Down, Log, Up};
 use crate::{Outcome, problem, setup, summary};
 
-/// Sets up the network and serves it until SIGINT or SIGTERM; then puts everything back.
+/// Sets up the network and serves it until a signal of [`block_signals`] comes; then puts everything back.
 pub fn up(args: &Up) -> Outcome {
     // Blocked before any thread exists, so that a signal is waited for and never cuts a change in two.
     let signals = block_signals()?;
@@ -54,6 +55,7 @@ pub fn up(args: &Up) -> Outcome {
     let _ = signals.wait();
     drop(running);
     let clean = network.down(&journal);
+    journal.flush(Duration::from_secs(2));
     drop(journal);
     let _ = printing.join();
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -113,18 +115,20 @@ impl Network {
         }
         let warnings = plan.warnings.iter().map(|warning| problem::finding(&warning.into(), place.clone()));
         problem::print(&Diagnostics(warnings.collect()));
-        let looks = config.dhcp.is_some() && !force;
-        if looks && !plan.made {
+        let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
+        let looks = config.dhcp.is_some() && !force && (has_ports || !plan.made);
+        // A wire that the plan has yet to reach, by a port or by an interface that is down, can be asked only afterwards.
+        let out_of_reach =
+            plan.made || plan.actions.iter().any(|a| matches!(a, Action::Enslave { .. } | Action::BringUp { .. }));
+        if looks && !out_of_reach {
             refuse_rivals(&plan.interface)?;
         }
         make_state_dir(&config.state_dir)?;
         let applied = host::apply(plan, &config.state_dir).map_err(|error| problem::with_fix(&error, error.fix()))?;
         let network = Network { applied };
-        let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
-        if looks && plan.made && has_ports {
-            // Only now does the bridge reach the wire.
-            if let Err(found) = refuse_rivals(&plan.interface) {
-                let _ = network.applied.undo();
+        if looks && out_of_reach {
+            if let Err(mut found) = refuse_rivals(&plan.interface) {
+                found.extend(network.applied.undo().errors.iter().map(problem::of));
                 return Err(found);
             }
         }
@@ -217,26 +221,39 @@ pub fn rival_found(interface: &str, rival: &rival::Rival) -> Diagnostic {
 }
 
 pub fn make_state_dir(dir: &Path) -> Result<(), Diagnostics> {
-    std::fs::create_dir_all(dir).map_err(|error| {
-        let what = format!("cannot make the state folder {}: {error}", dir.display());
-        Diagnostic::error(what).fix("run it as root, or name another folder: --state DIR").into()
-    })
+    std::fs::create_dir_all(dir)
+        .map_err(|error| state_error(format!("cannot make the state folder {}: {error}", dir.display())))
 }
 
-/// SIGINT and SIGTERM, blocked in this thread and all that it starts.
+fn state_error(what: String) -> Diagnostics {
+    Diagnostic::error(what).fix("run it as root, or name another folder: --state DIR").into()
+}
+
+/// SIGINT, SIGTERM, and SIGHUP (the terminal or the connection is gone), blocked in this thread and all that it starts.
 pub fn block_signals() -> Result<SigSet, Diagnostics> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
+    // Under nohup we are to live on; a signal that is blocked would be kept for us although it is ignored.
+    if !is_ignored(Signal::SIGHUP) {
+        signals.add(Signal::SIGHUP);
+    }
     signals.thread_block().map_err(|error| problem::of(format!("cannot block signals: {error}")))?;
     Ok(signals)
+}
+
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    ignored & 1 << (signal as i32 - 1) != 0
 }
 
 /// The journal, kept in the state folder as well.
 pub fn open_journal(config: &Config) -> Result<Journal, Diagnostics> {
     let path = config.state_dir.join("journal.jsonl");
     Journal::with_file(&path)
-        .map_err(|error| problem::of(format!("cannot write the journal {}: {error}", path.display())).into())
+        .map_err(|error| state_error(format!("cannot write the journal {}: {error}", path.display())))
 }
 
 /// Prints what happens, in a thread of its own, until the journal ends.

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_millis(3500);
 /// Once one has answered, others may.
 const OTHERS: Duration = Duration::from_millis(300);
 
+/// How long a wire may take to come up.
+const CARRIER: Duration = Duration::from_secs(5);
+
 /// Another DHCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rival {
@@ -28,7 +31,8 @@ pub struct Rival {
     pub offered: Ipv4Addr,
 }
 
-/// Asks on the link, and waits up to 3.5 s for offers. Nothing is taken: no DHCPREQUEST follows.
+/// Asks on the link, and waits up to 3.5 s for offers. Nothing is taken: no DHCPREQUEST follows. On an
+/// interface that is down, or whose wire does not come up within 5 s, there is nobody to ask.
 ///
 /// # Errors
 /// When no packet socket can be had; see [`OpenError`].
@@ -40,6 +44,9 @@ pub fn look(interface: &Interface) -> Result<Vec<Rival>, OpenError> {
         interface: interface.name.clone(),
         source: error,
     };
+    if !interface.wait_for_carrier(CARRIER).map_err(asked)? {
+        return Ok(Vec::new());
+    }
     let xid = std::process::id() ^ interface.index.rotate_left(24) ^ 0x6c61_6e62;
     let start = Instant::now();
     let mut end = start + PATIENCE;
@@ -80,8 +87,11 @@ fn next_offer(socket: &OwnedFd, xid: u32, until: Instant) -> io::Result<Option<R
             return Ok(None);
         }
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))? == 0 {
-            return Ok(None);
+        match poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue, // stopped and continued, say
+            Err(error) => return Err(error.into()),
         }
         match nix::unistd::read(socket, &mut frame) {
             Ok(octets) => {

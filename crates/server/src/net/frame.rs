@@ -88,6 +88,24 @@ pub(super) fn arp_sender(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
 
 /// The MAC address of an interface (SIOCGIFHWADDR).
 pub(super) fn hardware_address(name: &str) -> io::Result<Mac> {
+    let request = ask_interface(name, libc::SIOCGIFHWADDR)?;
+    // SAFETY: ifru_hwaddr is what this ioctl fills in.
+    let address = unsafe { request.ifr_ifru.ifru_hwaddr };
+    if address.sa_family != libc::ARPHRD_ETHER {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} is not an Ethernet interface")));
+    }
+    Ok(Mac(std::array::from_fn(|at| address.sa_data[at] as u8)))
+}
+
+/// The interface's `IFF_` flags (SIOCGIFFLAGS).
+pub(super) fn flags(name: &str) -> io::Result<i32> {
+    let request = ask_interface(name, libc::SIOCGIFFLAGS)?;
+    // SAFETY: ifru_flags is what this ioctl fills in.
+    Ok(unsafe { request.ifr_ifru.ifru_flags }.into())
+}
+
+/// What the kernel says of an interface.
+fn ask_interface(name: &str, what: libc::Ioctl) -> io::Result<libc::ifreq> {
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // SAFETY: all-zero octets are a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -97,17 +115,9 @@ pub(super) fn hardware_address(name: &str) -> io::Result<Mac> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    // SAFETY: the request is a whole ifreq, which the kernel fills; ifru_hwaddr is what this ioctl fills in.
-    let address = unsafe {
-        if libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        request.ifr_ifru.ifru_hwaddr
-    };
-    if address.sa_family != libc::ARPHRD_ETHER {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} is not an Ethernet interface")));
-    }
-    Ok(Mac(std::array::from_fn(|at| address.sa_data[at] as u8)))
+    // SAFETY: the request is a whole ifreq, which the kernel fills.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw mut request) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(request) }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub use router::{RouterMessage, RouterSocket};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use mac::Mac;
 use nix::net::if_::if_nametoindex;
@@ -48,6 +49,20 @@ impl Interface {
         let index = if_nametoindex(name)?;
         let mac = frame::hardware_address(name)?;
         Ok(Interface { name: name.to_owned(), index, mac })
+    }
+
+    /// Waits until frames can pass, at most `patience`: a card that was brought up just now needs seconds to agree with
+    /// the other end of its wire. Returns whether they can; at once where the interface is down.
+    pub(crate) fn wait_for_carrier(&self, patience: Duration) -> io::Result<bool> {
+        let end = Instant::now() + patience;
+        loop {
+            let flags = frame::flags(&self.name)?;
+            let (up, running) = (flags & libc::IFF_UP != 0, flags & libc::IFF_RUNNING != 0);
+            if !up || running || Instant::now() >= end {
+                return Ok(up && running);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn error(&self, what: impl Into<String>, port: Option<u16>) -> impl FnOnce(io::Error) -> OpenError {
