@@ -1,10 +1,12 @@
 //! The options: their names and shapes, and their values as people read and write them.
 
+mod encode;
 mod table;
 
 use std::net::Ipv4Addr;
 
-pub use table::{Row, Shape, TABLE, Use, by_name, find, name};
+pub use encode::{BadValue, Value, Written, encode, encode_as};
+pub use table::{Row, Shape, TABLE, Whose, by_name, find, name};
 
 /// Option codes by their names in the RFCs.
 pub mod code {

@@ -38,13 +38,13 @@ pub struct Row {
     pub name: &'static str,
     pub shape: Shape,
     pub source: &'static str,
-    /// Who may set it.
-    pub use_: Use,
+    /// Whose business it is.
+    pub whose: Whose,
 }
 
-/// Whose business an option is.
+/// Who names and sets an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum Whose {
     /// `dnsmasq --help dhcp` lists it; `dhcp-option` takes it by name.
     Listed,
     /// dnsmasq knows its name in `dhcp-match` alone: the protocol itself sets it, or a more special option does.
@@ -54,10 +54,10 @@ pub enum Use {
 }
 
 use Shape::*;
-use Use::*;
+use Whose::*;
 
-const fn row(code: u8, name: &'static str, shape: Shape, use_: Use, source: &'static str) -> Row {
-    Row { code, name, shape, source, use_ }
+const fn row(code: u8, name: &'static str, shape: Shape, whose: Whose, source: &'static str) -> Row {
+    Row { code, name, shape, source, whose }
 }
 
 /// Every option that has a name, in the order of codes.
