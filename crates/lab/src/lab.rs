@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::firmware::{Firmware, Missing, find_qemu};
 use crate::judge::Verdict;
-use crate::qemu::Hardware;
+use crate::qemu::{Hardware, Pace};
 use crate::trial::Trial;
 use crate::typing::Typing;
 
@@ -36,6 +36,19 @@ pub struct LabSpec {
     pub bridge: String,
     /// A folder for what is left to read; each machine gets one of its name in there. Made when it is not there.
     pub artefacts: PathBuf,
+}
+
+impl LabSpec {
+    fn at_once(&self) -> usize {
+        let all = self.vms.len();
+        if self.keep { all } else { self.jobs.unwrap_or(all).clamp(1, all.max(1)) }
+    }
+
+    /// More than two machines to a processor have been seen to spoil each other's timers.
+    pub(crate) fn pace(&self) -> Pace {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        if self.at_once() > 2 * processors { Pace::Counted } else { Pace::RealTime }
+    }
 }
 
 /// One machine to try.
@@ -120,10 +133,8 @@ pub fn run(spec: &LabSpec, journal: &Journal, stop: &AtomicBool) -> Result<Repor
             reports.lock().expect("no thread panics while it holds this").push((index, report));
         }
     };
-    let all = spec.vms.len();
-    let at_once = if spec.keep { all } else { spec.jobs.unwrap_or(all).clamp(1, all.max(1)) };
     thread::scope(|scope| {
-        for _ in 0..at_once {
+        for _ in 0..spec.at_once() {
             scope.spawn(work);
         }
     });

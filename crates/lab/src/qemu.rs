@@ -50,6 +50,17 @@ fn fix(said: &str) -> String {
     if said.contains("romfile") { format!("\n  fix: {}", ROM_MISSING.fix()) } else { String::new() }
 }
 
+/// What an emulated machine's clock follows. KVM has its own ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// The host's clock.
+    RealTime,
+    /// The instructions executed: it stands still while others have the processor. Costs a third more time. Without it,
+    /// of many machines on few processors some find that their timer does not tick, and Linux panics over that ("IO-APIC
+    /// + timer doesn't work").
+    Counted,
+}
+
 /// A running virtual machine. Dropping it kills it.
 pub struct Vm {
     pub qmp: Qmp,
@@ -64,14 +75,14 @@ impl Vm {
     ///
     /// # Errors
     /// [`StartError`]; what QEMU itself said is in `qemu.log` too.
-    pub fn start(hardware: &Hardware, tap: BorrowedFd<'_>, folder: &Path) -> Result<Vm, StartError> {
+    pub fn start(hardware: &Hardware, tap: BorrowedFd<'_>, folder: &Path, pace: Pace) -> Result<Vm, StartError> {
         let program = find_qemu(hardware.firmware)?;
         let images = hardware.firmware.images()?;
         let spawn = |error| StartError::Spawn { program: program.clone(), error };
         let (serial, serial_end) = UnixStream::pair().map_err(spawn)?;
         let (monitor, monitor_end) = UnixStream::pair().map_err(spawn)?;
         let wires = Wires { tap: tap.as_raw_fd(), serial: serial_end.as_raw_fd(), monitor: monitor_end.as_raw_fd() };
-        let arguments = arguments(hardware, images.as_ref(), accelerator(hardware.firmware), wires);
+        let arguments = arguments(hardware, images.as_ref(), accelerator(hardware.firmware), pace, wires);
 
         let log_file = folder.join("qemu.log");
         let mut log = File::create(&log_file).map_err(spawn)?;
@@ -127,7 +138,13 @@ struct Wires {
     monitor: RawFd,
 }
 
-fn arguments(hardware: &Hardware, images: Option<&Images>, accelerator: Accelerator, wires: Wires) -> Vec<OsString> {
+fn arguments(
+    hardware: &Hardware,
+    images: Option<&Images>,
+    accelerator: Accelerator,
+    pace: Pace,
+    wires: Wires,
+) -> Vec<OsString> {
     let Hardware { firmware, mac, memory_mib, .. } = hardware;
     let mut line = CommandLine(Vec::new());
     line.add("-machine", machine(*firmware));
@@ -137,6 +154,9 @@ fn arguments(hardware: &Hardware, images: Option<&Images>, accelerator: Accelera
         Accelerator::Tcg if *firmware == Firmware::UefiArm64 => line.add("-accel", "tcg").add("-cpu", "cortex-a72"),
         Accelerator::Tcg => line.add("-accel", "tcg").add("-cpu", "max"),
     };
+    if (accelerator, pace) == (Accelerator::Tcg, Pace::Counted) {
+        line.add("-icount", "shift=auto");
+    }
     line.add("-smp", "1").add("-m", format!("{memory_mib}M")).add("-uuid", uuid(*mac));
     // Stopped until told to go on.
     line.flag("-nodefaults").flag("-no-user-config").flag("-S");
@@ -272,7 +292,8 @@ mod tests {
     fn line_for(hardware: &Hardware) -> String {
         let images = Images { code: "/fw/code,1.fd".into(), variables: "/fw/vars.fd".into() };
         let images = (hardware.firmware != Firmware::Bios).then_some(&images);
-        let arguments = arguments(hardware, images, Accelerator::Tcg, Wires { tap: 5, serial: 6, monitor: 7 });
+        let arguments =
+            arguments(hardware, images, Accelerator::Tcg, Pace::RealTime, Wires { tap: 5, serial: 6, monitor: 7 });
         command_line(Path::new("qemu"), &arguments)
     }
 
@@ -313,7 +334,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let (tap, _other) = UnixStream::pair().unwrap();
         let broken = Hardware { display: Some("no-such-display".to_owned()), ..hardware(Firmware::Bios) };
-        let error = Vm::start(&broken, tap.as_fd(), &folder).err().unwrap().to_string();
+        let error = Vm::start(&broken, tap.as_fd(), &folder, Pace::Counted).err().unwrap().to_string();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(error.contains("gave up: ") && error.contains("no-such-display"), "{error}");
         assert!(fix("failed to find romfile \"efi-virtio.rom\"").contains("apt install ipxe-qemu"));

@@ -73,7 +73,7 @@ impl<'a> Trial<'a> {
         let serial_log = File::create(&serial_path).map_err(|error| TrialError::File(serial_path, error))?;
         // Before the machine: nothing that it does is missed.
         let follower = journal.follow();
-        let mut vm = Vm::start(&spec.hardware, tap.as_fd(), folder)?;
+        let mut vm = Vm::start(&spec.hardware, tap.as_fd(), folder, lab.pace())?;
         journal.append(
             Some(spec.hardware.mac),
             Step::VmStarted { name: spec.name.clone(), firmware: spec.hardware.firmware.to_string(), pid: vm.pid() },
