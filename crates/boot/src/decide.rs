@@ -45,7 +45,8 @@ pub fn decide(facts: &Facts, policy: &Policy, now: Instant) -> Decision {
     let answer = choice.answer();
     let looped = match &answer {
         Answer::Tftp { file } => Some(file.as_str()),
-        Answer::Url { url } => url.rsplit('/').next(),
+        // Behind http://SERVER/: the published name, as the history has it.
+        Answer::Url { url } => url.splitn(4, '/').nth(3),
         Answer::Nothing => None,
     }
     .and_then(|name| Some((name.to_owned(), facts.history.loops_on(now, name)?)));
@@ -322,6 +323,22 @@ mod tests {
         assert_eq!(answer(&rom, &always), "tftp undionly.kpxe");
         rom.history.loader_sent(Instant::now(), "undionly.kpxe");
         assert_eq!(answer(&rom, &always), "http://10.0.1.1/boot/52-54-00-00-00-01.ipxe");
+    }
+
+    #[test]
+    fn a_loader_in_a_folder_loops_by_http_as_by_tftp() {
+        let loader = "debian-installer/amd64/bootnetx64.efi";
+        let target = Target::BootFile { any: Some(loader.into()), by_platform: BTreeMap::new() };
+        let policy = Policy { target, chain: Chain::Direct, ..linux() };
+        for (stage, arch) in [(Stage::Pxe, 7), (Stage::HttpBoot, 16)] {
+            let mut going_round = facts(stage, arch);
+            for _ in 0..3 {
+                assert!(answer(&going_round, &policy).ends_with(loader));
+                going_round.history.loader_sent(Instant::now(), loader);
+            }
+            let decision = decide(&going_round, &policy, Instant::now());
+            assert_eq!((decision.answer, decision.looped), (Answer::Nothing, Some((loader.into(), 3))));
+        }
     }
 
     #[test]

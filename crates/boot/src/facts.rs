@@ -29,6 +29,7 @@ pub struct Facts {
     pub server: Ipv4Addr,
     /// The machine's address, where it has one.
     pub address: Option<Ipv4Addr>,
+    /// Option 12, unless it holds what no host name does: it ends up in scripts and on terminals.
     pub hostname: Option<String>,
     pub history: History,
 }
@@ -117,7 +118,7 @@ impl Facts {
             relay: packet.relay(),
             server,
             address: None,
-            hostname: packet.text(code::HOST_NAME).filter(|name| !name.is_empty()),
+            hostname: packet.text(code::HOST_NAME).filter(|name| is_host_name(name)),
             history,
         }
     }
@@ -136,6 +137,11 @@ impl Facts {
         let minor: u32 = undi.get(3..6)?.parse().ok()?;
         Some(format!("UNDI {major}.{minor}"))
     }
+}
+
+/// Letters of any language, because people do name their computers so; nothing that a script or a shell would act on.
+fn is_host_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
 /// Option 77 as text, whether raw (iPXE, most firmware) or length-prefixed (RFC 3004).
@@ -171,6 +177,16 @@ mod tests {
         assert_eq!(user_class(b"\x04iPXE\x03lab"), "iPXE lab");
         assert_eq!(user_class(b"\x00\xffx"), "\0\u{fffd}x");
         assert_eq!(user_class(b""), "");
+    }
+
+    #[test]
+    fn a_host_name_is_no_place_for_commands() {
+        for good in ["rack-7", "node_1.lab.example", "Müllers-PC"] {
+            assert!(is_host_name(good), "{good}");
+        }
+        for bad in ["", "x\nchain http://10.0.1.66/", "a || reboot", "${net0/ip}", "\u{1b}[2J", "a b"] {
+            assert!(!is_host_name(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -126,11 +126,12 @@ impl Network {
         make_state_dir(&config.state_dir)?;
         let applied = host::apply(plan, &config.state_dir).map_err(|error| problem::with_fix(&error, error.fix()))?;
         let network = Network { applied };
-        if looks && out_of_reach {
-            if let Err(mut found) = refuse_rivals(&plan.interface) {
-                found.extend(network.applied.undo().errors.iter().map(problem::of));
-                return Err(found);
-            }
+        if looks
+            && out_of_reach
+            && let Err(mut found) = refuse_rivals(&plan.interface)
+        {
+            found.extend(network.applied.undo().errors.iter().map(problem::of));
+            return Err(found);
         }
         Ok(network)
     }

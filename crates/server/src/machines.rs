@@ -6,13 +6,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use boot::{Facts, History};
-use journal::{Role, Step};
+use journal::{Role, Stage, Step};
 use mac::Mac;
 
 /// Machines not heard of for this long are forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How often that is looked after.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// At most this many are remembered, whatever MAC addresses somebody makes up.
+const MOST: usize = 10_000;
+/// How long after its last DHCP message a machine may still be at its network set-up in iPXE.
+const IPXE_SETS_UP: Duration = Duration::from_secs(30);
 
 /// Shared by all services; every method takes the lock for a few look-ups only.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ struct Machine {
     /// What its last boot-time DHCP message said, for the iPXE script that it asks for next.
     facts: Option<Facts>,
     history: History,
+    /// When an iPXE last asked for an address; nothing once somebody else runs there.
+    in_ipxe: Option<Instant>,
     /// A kernel was sent and no sign of a running system has been seen since.
     starting: bool,
 }
@@ -55,15 +61,16 @@ impl Machines {
 
     /// Keeps what a booting machine said of itself.
     pub fn met(&self, facts: &Facts, now: Instant) {
-        self.lock().machine(facts.mac, now).facts = Some(facts.clone());
+        let mut known = self.lock();
+        let machine = known.machine(facts.mac, now);
+        machine.in_ipxe = (facts.stage == Stage::Ipxe).then_some(now);
+        machine.facts = Some(facts.clone());
     }
 
-    /// Whether this machine is in iPXE now, as far as we were told within the last half minute.
+    /// Whether this machine is setting up its network in iPXE now, as far as we were told.
     pub fn is_in_ipxe(&self, mac: Mac, now: Instant) -> bool {
-        self.lock().by_mac.get(&mac).is_some_and(|machine| {
-            let stage = machine.facts.as_ref().map(|facts| facts.stage);
-            stage == Some(journal::Stage::Ipxe) && now.duration_since(machine.heard) < Duration::from_secs(30)
-        })
+        let in_ipxe = self.lock().by_mac.get(&mac).and_then(|machine| machine.in_ipxe);
+        in_ipxe.is_some_and(|since| now.duration_since(since) < IPXE_SETS_UP)
     }
 
     /// What a machine last said of itself, with its present address and history.
@@ -85,8 +92,10 @@ impl Machines {
             Step::FileSent { role, .. } => {
                 machine.history.progressed();
                 machine.starting |= *role == Role::Kernel;
+                machine.in_ipxe = machine.in_ipxe.filter(|_| *role != Role::Kernel);
             }
-            Step::DhcpAck { stage: journal::Stage::Os, .. } => return std::mem::take(&mut machine.starting),
+            Step::DhcpDiscover { stage: Stage::Os, .. } => machine.in_ipxe = None,
+            Step::DhcpAck { stage: Stage::Os, .. } => return std::mem::take(&mut machine.starting),
             Step::DhcpAck { .. } | Step::OsUp { .. } => machine.starting = false,
             _ => {}
         }
@@ -103,22 +112,41 @@ impl Known {
     fn machine(&mut self, mac: Mac, now: Instant) -> &mut Machine {
         if now.duration_since(*self.swept.get_or_insert(now)) > SWEEP_EVERY {
             self.swept = Some(now);
-            self.by_mac.retain(|_, machine| now.duration_since(machine.heard) < FORGET_AFTER);
-            let by_mac = &self.by_mac;
-            self.by_address.retain(|_, mac| by_mac.contains_key(mac));
+            self.forget_before(now.checked_sub(FORGET_AFTER));
         }
-        let unheard =
-            || Machine { heard: now, address: None, facts: None, history: History::default(), starting: false };
+        if self.by_mac.len() >= MOST && !self.by_mac.contains_key(&mac) {
+            let mut heard: Vec<Instant> = self.by_mac.values().map(|machine| machine.heard).collect();
+            let (_, median, _) = heard.select_nth_unstable(MOST / 2);
+            self.forget_before(Some(*median));
+        }
+        let unheard = || Machine {
+            heard: now,
+            address: None,
+            facts: None,
+            history: History::default(),
+            in_ipxe: None,
+            starting: false,
+        };
         let machine = self.by_mac.entry(mac).or_insert_with(unheard);
         machine.heard = now;
         machine
+    }
+
+    /// Forgets machines last heard of at this time or before.
+    fn forget_before(&mut self, time: Option<Instant>) {
+        let Some(time) = time else { return };
+        self.by_mac.retain(|_, machine| machine.heard > time);
+        let by_mac = &self.by_mac;
+        self.by_address.retain(|_, mac| by_mac.contains_key(mac));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use journal::{Protocol, Stage};
+    use dhcp::v4::Packet;
+    use dhcp::v4::packet::{COOKIE, HEADER_OCTETS};
+    use journal::Protocol;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
@@ -147,6 +175,49 @@ mod tests {
         machines.follow(MAC, &sent(Role::Kernel), now);
         machines.follow(MAC, &ack(Stage::Pxe), now);
         assert!(!machines.follow(MAC, &ack(Stage::Os), now));
+    }
+
+    /// What an iPXE says of itself.
+    fn ipxe() -> Facts {
+        let mut octets = vec![0; HEADER_OCTETS];
+        octets[236..].copy_from_slice(&COOKIE);
+        octets.extend(b"\x4d\x04iPXE\xff");
+        let packet = Packet::parse(&octets).expect("a whole header");
+        Facts::of(&packet, MAC, Ipv4Addr::new(10, 0, 1, 1), History::default())
+    }
+
+    #[test]
+    fn a_machine_is_in_ipxe_until_its_system_takes_over() {
+        let discover =
+            Step::DhcpDiscover { stage: Stage::Os, arch: None, vendor_class: None, firmware: None, relay: None };
+        let now = Instant::now();
+        for next in [sent(Role::Kernel), discover] {
+            let machines = Machines::default();
+            assert!(!machines.is_in_ipxe(MAC, now));
+            machines.met(&ipxe(), now);
+            machines.follow(MAC, &sent(Role::Script), now);
+            assert!(machines.is_in_ipxe(MAC, now));
+            machines.follow(MAC, &next, now);
+            assert!(!machines.is_in_ipxe(MAC, now), "{next:?}");
+        }
+        let machines = Machines::default();
+        machines.met(&ipxe(), now);
+        machines.follow(MAC, &sent(Role::Other), now + IPXE_SETS_UP);
+        assert!(!machines.is_in_ipxe(MAC, now + IPXE_SETS_UP), "word of a file is no word of iPXE");
+    }
+
+    #[test]
+    fn made_up_machines_push_out_only_those_not_heard_of_for_longest() {
+        let (machines, start) = (Machines::default(), Instant::now());
+        for n in 0..2 * MOST as u32 {
+            let [_, a, b, c] = n.to_be_bytes();
+            let now = start + Duration::from_millis(n.into());
+            machines.has_address(Mac([2, 1, 0, a, b, c]), Ipv4Addr::from_bits(n), now);
+            machines.has_address(MAC, Ipv4Addr::new(10, 0, 1, 2), now);
+            let known = machines.lock();
+            assert!(known.by_mac.len() <= MOST && known.by_address.len() <= MOST);
+        }
+        assert_eq!(machines.by_address(Ipv4Addr::new(10, 0, 1, 2)), Some(MAC));
     }
 
     #[test]

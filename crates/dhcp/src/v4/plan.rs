@@ -68,6 +68,10 @@ pub fn plan(request: &Packet<'_>, server_id: Ipv4Addr, authoritative: bool, owne
         MessageType::Inform if request.ciaddr().is_unspecified() => {
             Plan::Ignore("DHCPINFORM without an address in ciaddr".into())
         }
+        // RFC 2131 section 4.3.5: the address is checked for consistency; no lease is looked for.
+        MessageType::Inform if owner(request.ciaddr()) == Owner::WrongNetwork => {
+            Plan::Ignore(format!("DHCPINFORM from {}, which is not on this network", request.ciaddr()))
+        }
         MessageType::Inform => Plan::Inform { address: request.ciaddr() },
         MessageType::Request => match (named, requested) {
             (Some(chosen), _) if chosen != server_id => Plan::Forget { chosen },
@@ -183,6 +187,17 @@ mod tests {
     fn renewing_takes_the_address_from_ciaddr() {
         assert_eq!(planned(&renewing(), Owner::Client, false), Plan::Confirm { address: WANTED, renewal: true });
         assert!(matches!(planned(&renewing(), Owner::Other, false), Plan::Refuse { .. }));
+    }
+
+    #[test]
+    fn inform_needs_no_lease_but_the_right_network() {
+        let mut octets = request(&[(53, &[8])]);
+        assert!(matches!(planned(&octets, Owner::NotOurs, true), Plan::Ignore(_)), "no address at all");
+        octets[12..16].copy_from_slice(&WANTED.octets());
+        for owner in [Owner::Client, Owner::Nobody, Owner::Other, Owner::NotOurs] {
+            assert_eq!(planned(&octets, owner, true), Plan::Inform { address: WANTED });
+        }
+        assert!(matches!(planned(&octets, Owner::WrongNetwork, true), Plan::Ignore(_)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Acknowledgements wait in a batch until [`Engine::flush`] has made their leases durable: everything that arrived
 //! together is written together.
 
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -282,8 +283,12 @@ impl Engine {
     /// Whether another lease may be given.
     fn admits(&self, ctx: &Ctx<'_>) -> Result<(), String> {
         let Some(limit) = self.settings.dhcp.lease_limit else { return Ok(()) };
-        let has_one = self.store.find(&ctx.key).is_some_and(|record| record.is_active(ctx.now.wall));
-        if !has_one && self.store.table().has_reached(limit, ctx.now.wall) {
+        let has_one = |key: &ClientKey| self.store.find(key).is_some_and(|record| record.is_active(ctx.now.wall));
+        // Those in the batch have as good as got theirs.
+        let waiting =
+            self.batch.iter().map(|pending| &pending.grant.key).filter(|key| **key != ctx.key && !has_one(key));
+        let waiting = waiting.collect::<HashSet<_>>().len();
+        if !has_one(&ctx.key) && self.store.table().has_reached(limit.saturating_sub(waiting), ctx.now.wall) {
             return Err(format!("the limit of {limit} leases is reached (dhcp.lease_limit)"));
         }
         Ok(())

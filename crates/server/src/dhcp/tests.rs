@@ -282,6 +282,22 @@ fn two_asking_for_one_address_in_one_burst_get_one_ack_and_one_nak() {
 }
 
 #[test]
+fn the_lease_limit_counts_those_that_ask_in_the_same_burst() {
+    let mut bench = Bench::new(Dhcp { lease_limit: Some(1), conflict_check: ConflictCheck::Off, ..guide() });
+    for n in [1, 2] {
+        bench.hears(&message(mac(n), &[(53, &[1])]));
+    }
+    // The first one asks twice, as machines do that are in a hurry.
+    for n in [1, 1, 2] {
+        bench.engine.handle(bench.clock(), &request(mac(n), host(199 + n)));
+    }
+    bench.engine.flush(bench.clock());
+    let out = bench.out();
+    let given: Vec<_> = out.replies.iter().map(|(_, octets, _)| Packet::parse(octets).unwrap().yiaddr()).collect();
+    assert_eq!(given, [host(200), host(200)]);
+}
+
+#[test]
 fn the_lease_limit_stops_new_machines_but_not_known_ones() {
     let mut bench = Bench::new(Dhcp { lease_limit: Some(1), ..guide() });
     let address = bench.boots(mac(1));

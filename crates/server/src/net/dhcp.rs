@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use dhcp::v4::{Destination, Reply};
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::frame::{NOTHING, packet_socket, send_frame, udp};
@@ -31,7 +31,10 @@ impl DhcpSocket {
             udp.bind_device(Some(interface.name.as_bytes()))?;
             udp.set_broadcast(true)?;
             udp.set_nonblocking(true)?;
-            udp.set_recv_buffer_size(RECEIVE_OCTETS)?;
+            // Past the limit for everybody (net.core.rmem_max) where we may, up to it where not.
+            if setsockopt(&udp, sockopt::RcvBufForce, &RECEIVE_OCTETS).is_err() {
+                udp.set_recv_buffer_size(RECEIVE_OCTETS)?;
+            }
             // Requests are broadcast, so the socket must not be bound to our address.
             udp.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT).into())?;
             Ok(udp)
