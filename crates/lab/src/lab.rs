@@ -211,15 +211,15 @@ fn tell(vm: &VmSpec, journal: &Journal, verdict: Verdict) -> (Verdict, Duration)
 mod tests {
     use super::*;
 
-    fn spec(vms: Vec<VmSpec>) -> LabSpec {
-        let artefacts = std::env::temp_dir().join(format!("lanboot-lab-{}", std::process::id()));
+    fn spec(name: &str, vms: Vec<VmSpec>) -> LabSpec {
+        let artefacts = std::env::temp_dir().join(format!("lanboot-lab-{name}-{}", std::process::id()));
         let timeout = Duration::from_secs(60);
         LabSpec { vms, timeout, keep: false, jobs: None, bridge: "no-such-bridge".to_owned(), artefacts }
     }
 
     #[test]
     fn machine_that_cannot_be_started_is_a_failed_verdict_in_its_place() {
-        let spec = spec(vec![VmSpec::new(Firmware::Bios, 1), VmSpec::new(Firmware::Bios, 2)]);
+        let spec = spec("unplugged", vec![VmSpec::new(Firmware::Bios, 1), VmSpec::new(Firmware::Bios, 2)]);
         let journal = Journal::new();
         let report =
             crate::namespace::Namespace::new().unwrap().run(|| run(&spec, &journal, &AtomicBool::new(false)).unwrap());
@@ -234,17 +234,25 @@ mod tests {
 
     #[test]
     fn nothing_is_started_after_an_interrupt() {
-        let spec = spec(vec![VmSpec::new(Firmware::Bios, 1)]);
+        let spec = spec("stopped", vec![VmSpec::new(Firmware::Bios, 1)]);
         let report = run(&spec, &Journal::new(), &AtomicBool::new(true)).unwrap();
-        let _ = fs::remove_dir_all(&spec.artefacts);
+        fs::remove_dir_all(&spec.artefacts).unwrap();
         assert_eq!(report.vms[0].because, "interrupted before it was started");
     }
 
     #[test]
+    fn many_emulated_machines_count_instructions() {
+        let many = 2 * thread::available_parallelism().unwrap().get() as u16 + 1;
+        let crowd = spec("crowd", (1..=many).map(|number| VmSpec::new(Firmware::Bios, number)).collect());
+        assert_eq!(crowd.pace(), Pace::Counted);
+        assert_eq!(LabSpec { jobs: Some(2), ..crowd }.pace(), Pace::RealTime);
+    }
+
+    #[test]
     fn two_machines_of_one_name_are_refused() {
-        let spec = spec(vec![VmSpec::new(Firmware::Bios, 1), VmSpec::new(Firmware::Bios, 1)]);
+        let spec = spec("same", vec![VmSpec::new(Firmware::Bios, 1), VmSpec::new(Firmware::Bios, 1)]);
         let result = run(&spec, &Journal::new(), &AtomicBool::new(false));
-        let _ = fs::remove_dir_all(&spec.artefacts);
+        fs::remove_dir_all(&spec.artefacts).unwrap();
         assert!(matches!(result, Err(LabError::SameName(name)) if name == "bios-1"));
     }
 }
