@@ -1,6 +1,7 @@
 //! `lanboot lab`: virtual machines against the real services, in a network of their own, and a verdict for each.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,8 +41,9 @@ pub fn lab(args: &Lab) -> Outcome {
     let events = journal.clone();
     drop(journal);
     if args.log == Log::Text {
-        print!("{}", stories(&report, &events, names));
-        print!("{}", verdicts(&report, &args.artefacts));
+        let text = stories(&report, &events, names) + &verdicts(&report, &args.artefacts);
+        // A closed pipe must not keep the exit code from telling.
+        let _ = std::io::stdout().write_all(text.as_bytes());
     }
     events.flush(std::time::Duration::from_secs(2));
     drop(events);
@@ -69,14 +71,30 @@ fn make_private(config: &mut Config, artefacts: &Path) -> Result<(), Diagnostics
     config.network.masquerade = false;
     config.network.forwards.clear();
     config.state_dir = artefacts.join("state");
-    // Each run begins with no leases.
-    match std::fs::remove_dir_all(&config.state_dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let what = format!("cannot clear {}: {error}", config.state_dir.display());
-            Err(Diagnostic::error(what).fix("choose another folder for the artefacts: --out DIR").into())
+    forget_former_run(&config.state_dir).map_err(|error| {
+        let what = format!("cannot clear {}: {error}", config.state_dir.display());
+        Diagnostic::error(what).fix("choose another folder for the artefacts: --out DIR")
+    })?;
+    up::make_state_dir(&config.state_dir)
+}
+
+/// Each run begins with no leases. Only what lanboot writes is removed: with `--out .` the folder may be anybody's.
+fn forget_former_run(state: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(state) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = ["leases.lo", "journal.jsonl"].iter().any(|start| name.starts_with(start))
+            || name.starts_with("host-") && name.contains(".undo");
+        if ours && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
         }
-        _ => up::make_state_dir(&config.state_dir),
     }
+    Ok(())
 }
 
 fn spec(args: &Lab, bridge: &str) -> Result<LabSpec, Diagnostics> {
@@ -167,4 +185,25 @@ fn verdicts(report: &Report, artefacts: &Path) -> String {
     let logs = "serial logs, screenshots, captures and timelines";
     text.push_str(&format!("\n{passed} of {} booted; {logs} are in {}\n", report.vms.len(), artefacts.display()));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_forgets_the_leases_of_the_former_one_and_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("lanboot-lab-state-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("leases.log.d")).expect("a folder");
+        for name in ["leases.log", "leases.lock", "journal.jsonl.1", "host-net.undo", "host-notes.txt", "thesis.tex"] {
+            std::fs::write(folder.join(name), "x").expect("a file");
+        }
+        forget_former_run(&folder).expect("nothing is in the way");
+        let mut left: Vec<_> =
+            std::fs::read_dir(&folder).expect("there").map(|entry| entry.expect("a name").file_name()).collect();
+        left.sort();
+        std::fs::remove_dir_all(&folder).expect("ours");
+        assert_eq!(left, ["host-notes.txt", "leases.log.d", "thesis.tex"]);
+        forget_former_run(&folder).expect("no folder, no leases");
+    }
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use config::Diagnostics;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use args::{Cli, Command};
 
@@ -22,7 +23,11 @@ use args::{Cli, Command};
 type Outcome = Result<ExitCode, Diagnostics>;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if matches!(command, Command::Check(_) | Command::Explain(_) | Command::Leases(_) | Command::Firmware(_)) {
+        end_with_the_pipe();
+    }
+    let outcome = match command {
         Command::Up(args) => up::up(&args),
         Command::Down(args) => up::down(&args),
         Command::Check(args) => check::check(&args),
@@ -35,4 +40,11 @@ fn main() -> ExitCode {
         problem::print(&found);
         ExitCode::FAILURE
     })
+}
+
+/// `lanboot leases | head` ends quietly, as other programs do. Not for commands that have something to put back.
+fn end_with_the_pipe() {
+    // SAFETY: no handler is installed, and no other thread runs yet.
+    let set = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    set.expect("SIGPIPE is a signal that may have its default");
 }

@@ -27,7 +27,7 @@ pub fn up(args: &Up) -> Outcome {
     let plan = plan(&loaded)?;
     if args.dry_run {
         problem::print(&loaded.warnings);
-        print!("{plan}");
+        let _ = write!(std::io::stdout(), "{plan}");
         return Ok(if plan.blocked.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     problem::print(&loaded.warnings);
@@ -47,9 +47,10 @@ pub fn up(args: &Up) -> Outcome {
         }
     };
     if args.log == Log::Text {
-        print!("{}", summary::text(&loaded.config, &network.applied, known, &Style::detect(&std::io::stdout())));
+        let mut out = std::io::stdout();
+        let summary = summary::text(&loaded.config, &network.applied, known, &Style::detect(&out));
         // The pipe may be closed; serving goes on.
-        let _ = std::io::stdout().flush();
+        let _ = out.write_all(summary.as_bytes()).and_then(|()| out.flush());
     }
     let printing = print_journal(early.unwrap_or_else(|| journal.follow()), args.log, names(&loaded.config));
     let _ = signals.wait();
