@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,6 @@ use crate::{Result, Subject};
 
 const TURNS: usize = 500;
 const SYNCS: usize = 50;
-const STREAM: (&str, usize) = ("image.iso", 64 << 20);
 
 pub struct Machine {
     bed: Bed,
@@ -23,7 +22,7 @@ pub struct Machine {
 
 impl Machine {
     pub fn new() -> Result<Machine> {
-        Ok(Machine { bed: Bed::bridged(&bed::SMALL)?, folder: Folder::with_files(&[STREAM])? })
+        Ok(Machine { bed: Bed::bridged(&bed::SMALL)?, folder: Folder::new()? })
     }
 }
 
@@ -40,7 +39,6 @@ impl Subject for Machine {
         let block = 1468.0 / f64::from(1 << 20);
         table.machine("  so TFTP in lock-step cannot exceed, MiB/s", block / turn.as_secs_f64());
         table.machine("128 octets appended and fdatasync, p50, µs", micros(append_durably(&self.folder)?));
-        table.machine("TCP over the bridge, sendfile to read, MiB/s", stream(&self.bed, &self.folder)?);
         Ok(())
     }
 }
@@ -87,20 +85,4 @@ fn append_durably(folder: &Folder) -> Result<Duration> {
     }
     times.sort_unstable();
     Ok(percentile(&times, 0.5))
-}
-
-fn stream(bed: &Bed, folder: &Folder) -> Result<f64> {
-    let listener = bed.host.run(|| TcpListener::bind((bed.subnet.server, 0)))?;
-    let address = listener.local_addr()?;
-    let mut file = File::open(folder.0.join(STREAM.0))?;
-    thread::scope(|scope| {
-        scope.spawn(move || -> io::Result<u64> { io::copy(&mut file, &mut listener.accept()?.0) });
-        let start = Instant::now();
-        let mut stream = bed.machines.run(|| TcpStream::connect(address))?;
-        let octets = io::copy(&mut stream, &mut io::sink())?;
-        if octets != STREAM.1 as u64 {
-            return Err(format!("{octets} octets came").into());
-        }
-        Ok((octets >> 20) as f64 / start.elapsed().as_secs_f64())
-    })
 }
