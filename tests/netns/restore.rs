@@ -136,3 +136,18 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
     before.assert_same(&host.network);
     assert!(!host.state().exists(), "not even a state folder");
 }
+
+#[test]
+fn a_run_that_fails_after_the_network_was_made_puts_it_back() {
+    let (host, _outside) = host_with_a_past();
+    std::fs::create_dir_all(host.state()).expect("a state folder");
+    std::fs::write(host.state().join("leases.log"), "not a log of leases").expect("room");
+    let told = host.refuses(&format!("up {SERVE} --force"));
+    assert!(told.contains("leases.log"), "{told}");
+
+    let journal = host.state().join("journal.jsonl");
+    std::fs::remove_file(&journal).expect("it was begun");
+    std::fs::create_dir(&journal).expect("what cannot be written to");
+    let told = host.refuses(&format!("up {SERVE} --force"));
+    assert!(told.contains("journal.jsonl"), "{told}");
+}
