@@ -56,3 +56,32 @@ fn several_problems_are_found_at_once() {
         assert!(told.contains(place), "{place}: {told}");
     }
 }
+
+#[test]
+fn a_boot_file_that_some_machines_cannot_run_is_warned_of() {
+    let host = Host::new();
+    for folder in ["tree", "ipxe"] {
+        std::fs::create_dir(host.folder.0.join(folder)).expect("room for a folder");
+    }
+    for name in ["tree/pxelinux.0", "ipxe/undionly.kpxe", "ipxe/snponly.efi"] {
+        host.file(name, "a loader");
+    }
+    let folder = host.folder.0.display().to_string();
+    let tree = format!("check --bridge net=10.0.1.1/24 --tftp-root {folder}/tree --ipxe {folder}/ipxe");
+    let warned = host.finish(&format!("{tree} --boot-file pxelinux.0"));
+    assert_eq!(warned.status.code(), Some(0), "{}", warned.err);
+    assert!(warned.err.contains("machines of uefi-x64 would be given pxelinux.0"), "{}", warned.err);
+    assert!(warned.err.contains("at --boot-file pxelinux.0") && warned.err.contains("boot.files.uefi-x64"));
+    let found = host.finish(&tree);
+    assert!(!found.err.contains("would be given"), "found in the tree, it is for BIOS alone: {}", found.err);
+}
+
+#[test]
+fn an_interface_that_nothing_can_boot_from_is_told_before_anything_is_changed() {
+    let host = Host::new();
+    host.network.run("ip link set dev lo up");
+    for command in ["check", "up"] {
+        let told = host.refuses(&format!("{command} --interface lo --address 10.3.0.1/24"));
+        assert!(told.contains("lo is not an Ethernet interface") && told.contains("at --interface lo"), "{told}");
+    }
+}

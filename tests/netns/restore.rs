@@ -48,10 +48,10 @@ fn assert_changed(host: &Host) {
 }
 
 #[test]
-fn after_sigterm_or_ctrl_c_the_host_is_byte_for_byte_what_it_was() {
+fn after_sigterm_ctrl_c_or_a_lost_terminal_the_host_is_byte_for_byte_what_it_was() {
     let (host, _outside) = host_with_a_past();
     let before = Snapshot::of(&host.network);
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let server = host.up(SERVE);
         assert_changed(&host);
         assert!(host.network.run("nft list ruleset").contains("masquerade"));

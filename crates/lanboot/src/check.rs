@@ -18,12 +18,14 @@ pub fn check(args: &Check) -> Outcome {
     let spec = setup::network(&loaded.config);
     let host = host::check(&spec, &loaded.config.state_dir);
     found.extend(host.iter().map(|finding| problem::finding(finding, place.clone())));
+    found.extend(up::not_ethernet(&loaded));
     let address = loaded.config.network.address.or_else(|| host::address_of(loaded.config.network.link.name()));
     if let Some(address) = address {
         found.extend(setup::taken_ports(&loaded, address.addr()));
     }
     found.extend(setup::files(&loaded.config).err());
     found.extend(missing_loaders(&loaded));
+    found.extend(wrong_boot_file(&loaded));
     found.extend(rivals(&loaded));
     found.0.dedup_by(|a, b| a.what == b.what);
     let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
@@ -58,6 +60,31 @@ fn missing_loaders(loaded: &Loaded) -> Vec<Diagnostic> {
         Diagnostic { severity: Severity::Warning, ..problem::of(text) }
     };
     platforms.map(warning).collect()
+}
+
+/// A boot file for everybody that is a program for BIOS, or for UEFI, only.
+fn wrong_boot_file(loaded: &Loaded) -> Option<Diagnostic> {
+    let policy = &loaded.config.boot;
+    let boot::Target::BootFile { any: Some(file), by_platform } = &policy.target else { return None };
+    let (other, key): (&[Platform], _) = if [".0", ".kpxe", ".pxe"].iter().any(|end| file.ends_with(end)) {
+        (&[Platform::UefiX64, Platform::UefiArm64], "uefi-x64 = \"bootnetx64.efi\"")
+    } else if file.ends_with(".efi") {
+        (&[Platform::Bios], "bios = \"pxelinux.0\"")
+    } else {
+        return None;
+    };
+    let given =
+        other.iter().filter(|platform| policy.ipxe.contains_key(platform) && !by_platform.contains_key(platform));
+    let given: Vec<_> = given.map(|platform| platform.name()).collect();
+    if given.is_empty() {
+        return None;
+    }
+    let text = format!("machines of {} would be given {file}, which cannot run there", given.join(" and "));
+    let fix = format!(
+        "name another one for them, such as boot.files.{key}, or leave boot.file out: what is in tftp.root is then found \
+         for each"
+    );
+    Some(Diagnostic::warning(text).at(loaded.said.place("boot.file")).fix(fix))
 }
 
 /// Other DHCP servers, on the interface and on the wires of ports that are still to be put into the bridge.

@@ -110,6 +110,7 @@ impl Network {
         let mut found = Diagnostics::default();
         let place = network_place(loaded);
         found.extend(plan.blocked.iter().map(|refusal| problem::finding(&refusal.into(), place.clone())));
+        found.extend(not_ethernet(loaded));
         found.extend(setup::taken_ports(loaded, plan.address.addr()));
         if !found.is_empty() {
             return Err(found);
@@ -202,6 +203,14 @@ fn missing_right(error: &OpenError) -> Option<String> {
 
 fn not_usable(interface: &str, error: &std::io::Error) -> Diagnostic {
     problem::of(format!("interface {interface} cannot be used: {error}"))
+}
+
+/// An interface of a kind that nothing can boot from: a tunnel, say, or the loopback.
+pub fn not_ethernet(loaded: &Loaded) -> Option<Diagnostic> {
+    let name = loaded.config.network.link.name();
+    let error = Interface::named(name).err().filter(|error| error.kind() == std::io::ErrorKind::Unsupported)?;
+    let fix = "name a network card or a bridge (`ip -br link` lists them)";
+    Some(not_usable(name, &error).at(network_place(loaded)).fix(fix))
 }
 
 fn refuse_rivals(interface: &str) -> Result<(), Diagnostics> {
