@@ -64,11 +64,9 @@ pub fn holders(transport: Transport, port: u16, address: Ipv4Addr, interface: Op
         Some(name) => Rtnl::open().and_then(|mut rtnl| rtnl.link(name)).ok().flatten().map(|link| link.index),
         None => None,
     };
-    let details = details(transport).unwrap_or_default();
     let in_the_way = |socket: &Socket| {
-        let detail = details.get(&socket.inode).copied().unwrap_or_default();
-        let elsewhere = interface.is_some() && detail.interface != 0 && Some(detail.interface) != index;
-        socket.local.port() == port && !elsewhere && clashes(socket.local.ip(), detail.v6_only, address)
+        let elsewhere = interface.is_some() && socket.interface != 0 && Some(socket.interface) != index;
+        socket.local.port() == port && !elsewhere && clashes(socket.local.ip(), socket.v6_only, address)
     };
     let mut sockets = sockets(transport)?;
     sockets.retain(in_the_way);
@@ -106,9 +104,18 @@ struct Socket {
     local: SocketAddr,
     uid: u32,
     inode: u32,
+    /// What it is bound to; 0: to none.
+    interface: u32,
+    v6_only: bool,
 }
 
+/// Listening TCP sockets, or all UDP sockets.
 fn sockets(transport: Transport) -> io::Result<Vec<Socket>> {
+    // A small kernel may lack sock_diag. Else it is not only the better answer: for each read of the file, the kernel
+    // walks its whole table, which takes milliseconds.
+    if let Ok(sockets) = diagnosed(transport) {
+        return Ok(sockets);
+    }
     let name = match transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
@@ -128,7 +135,9 @@ fn parse_socket(line: &str, transport: Transport) -> Option<Socket> {
         return None;
     }
     let local = SocketAddr::new(parse_address(address)?, u16::from_str_radix(port, 16).ok()?);
-    Some(Socket { local, uid: fields.get(7)?.parse().ok()?, inode: fields.get(9)?.parse().ok()? })
+    let (uid, inode) = (fields.get(7)?.parse().ok()?, fields.get(9)?.parse().ok()?);
+    // The file does not tell the last two.
+    Some(Socket { local, uid, inode, interface: 0, v6_only: false })
 }
 
 /// Words of 32 bits, each printed as a number of the host's byte order.
@@ -141,41 +150,44 @@ fn parse_address(hex: &str) -> Option<IpAddr> {
     Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(words.concat()).ok()?)))
 }
 
-/// What `/proc/net` does not tell.
-#[derive(Clone, Copy, Default)]
-struct Detail {
-    /// 0: not bound to an interface.
-    interface: u32,
-    v6_only: bool,
-}
-
-/// By inode, from the kernel's sock_diag, which a small kernel may lack.
-fn details(transport: Transport) -> Result<HashMap<u32, Detail>, NetlinkError> {
+/// From the kernel's sock_diag.
+fn diagnosed(transport: Transport) -> Result<Vec<Socket>, NetlinkError> {
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
-    const V6_ONLY: u16 = 11; // INET_DIAG_SKV6ONLY
+    const LISTENING: u32 = 1 << 10; // TCP_LISTEN
     let mut netlink = Netlink::open(libc::NETLINK_SOCK_DIAG)?;
-    let protocol = match transport {
-        Transport::Tcp => libc::IPPROTO_TCP,
-        Transport::Udp => libc::IPPROTO_UDP,
+    let (protocol, states) = match transport {
+        Transport::Tcp => (libc::IPPROTO_TCP, LISTENING),
+        Transport::Udp => (libc::IPPROTO_UDP, u32::MAX),
     };
-    let mut details = HashMap::new();
+    let mut sockets = Vec::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
-        // struct inet_diag_req_v2: family, protocol, no extensions, all states, any socket.
+        // struct inet_diag_req_v2: family, protocol, no extensions, states, any socket.
         let mut request = [0; 56];
         request[0] = family as u8;
         request[1] = protocol as u8;
-        request[4..8].fill(0xff);
-        for reply in netlink.dump(SOCK_DIAG_BY_FAMILY, &Attributes::after(&request))? {
-            // struct inet_diag_msg: 4 octets, 48 of addresses with the interface at 40, five numbers, inode last.
-            if let (Some(interface), Some(inode), Some(tail)) =
-                (u32_at(&reply.body, 40), u32_at(&reply.body, 68), reply.body.get(72..))
-            {
-                let v6_only = attributes(tail).any(|(kind, value)| kind == V6_ONLY && value == [1]);
-                details.insert(inode, Detail { interface, v6_only });
-            }
-        }
+        request[4..8].copy_from_slice(&states.to_ne_bytes());
+        let replies = netlink.dump(SOCK_DIAG_BY_FAMILY, &Attributes::after(&request))?;
+        sockets.extend(replies.iter().filter_map(|reply| parse_diag(&reply.body)));
     }
-    Ok(details)
+    Ok(sockets)
+}
+
+/// struct inet_diag_msg: family, state, two timers, local port, remote port, addresses of 16 octets each, interface,
+/// cookie, three numbers, uid, inode; then attributes.
+fn parse_diag(body: &[u8]) -> Option<Socket> {
+    const V6_ONLY: u16 = 11; // INET_DIAG_SKV6ONLY
+    let address = body.get(8..24)?;
+    let ip = match i32::from(*body.first()?) {
+        libc::AF_INET => IpAddr::from(<[u8; 4]>::try_from(&address[..4]).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(address).ok()?),
+    };
+    Some(Socket {
+        local: SocketAddr::new(ip, u16::from_be_bytes([body[4], body[5]])),
+        uid: u32_at(body, 64)?,
+        inode: u32_at(body, 68)?,
+        interface: u32_at(body, 40)?,
+        v6_only: attributes(body.get(72..)?).any(|(kind, value)| kind == V6_ONLY && value == [1]),
+    })
 }
 
 /// The lowest pid that has each socket open: of a server and its workers, the server.
@@ -223,13 +235,31 @@ mod tests {
         let udp =
             "  812: 00000000:0045 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 16411 2 0 0";
         let socket = parse_socket(udp, Transport::Udp).unwrap();
-        assert_eq!(socket, Socket { local: "0.0.0.0:69".parse().unwrap(), uid: 0, inode: 16411 });
+        assert_eq!(
+            socket,
+            Socket { local: "0.0.0.0:69".parse().unwrap(), uid: 0, inode: 16411, interface: 0, v6_only: false }
+        );
         let tcp6 = "0: 0000000000000000FFFF00000101000A:0050 00000000000000000000000000000000:0000 0A \
                     00000000:00000000 00:00000000 00000000 33 0 77 1 0 100";
         let socket = parse_socket(tcp6, Transport::Tcp).unwrap();
         assert_eq!(socket.local, "[::ffff:10.0.1.1]:80".parse().unwrap());
         assert!(clashes(socket.local.ip(), false, Ipv4Addr::new(10, 0, 1, 1)));
         assert_eq!(parse_socket(&tcp6.replace(" 0A ", " 01 "), Transport::Tcp), None, "a connection is no listener");
+    }
+
+    #[test]
+    fn the_file_and_sock_diag_tell_of_the_same_sockets() {
+        let tcp = std::net::TcpListener::bind("[::]:0").unwrap();
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for (transport, local) in [(Transport::Tcp, tcp.local_addr()), (Transport::Udp, udp.local_addr())] {
+            let local = local.unwrap();
+            let diagnosed = diagnosed(transport).unwrap();
+            let name = format!("/proc/thread-self/net/{transport}{}", if local.is_ipv6() { "6" } else { "" });
+            let file = fs::read_to_string(name.to_lowercase()).unwrap();
+            let listed = file.lines().filter_map(|line| parse_socket(line, transport)).find(|s| s.local == local);
+            assert_eq!(diagnosed.into_iter().find(|s| s.local == local), listed);
+            assert!(listed.is_some());
+        }
     }
 
     #[test]
