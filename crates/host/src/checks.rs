@@ -76,6 +76,11 @@ pub fn check(spec: &NetworkSpec, state_dir: &Path) -> Vec<Finding> {
     findings
 }
 
+/// What keeps this process from serving any network, whichever it is.
+pub fn check_rights() -> Option<Finding> {
+    lacking(&missing_rights())
+}
+
 fn lacking(rights: &[Right]) -> Option<Finding> {
     let each: Vec<String> = rights.iter().map(|right| format!("{right} ({})", right.purpose())).collect();
     let text = || format!("this process lacks {}", each.join(", "));

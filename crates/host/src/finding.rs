@@ -1,7 +1,7 @@
 //! What stands in the way of a plan, and what may spoil it, each with its remedy.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -121,8 +121,6 @@ pub enum Warning {
     LegacyFilter { interface: String },
     /// Frames from one port of the bridge to another pass the packet filter for routed packets.
     BridgeFiltered { interface: String },
-    /// A forwarded port leads to an address that is not on our network.
-    ForwardOutside { to: SocketAddrV4, subnet: Ipv4Net },
     /// The interface that a forwarded port waits on is not there (yet).
     ForwardNowhere { interface: String, port: u16 },
     /// Our subnet takes a part of a wider one that was reached elsewhere.
@@ -154,9 +152,6 @@ impl fmt::Display for Warning {
                 f,
                 "br_netfilter sends frames between two ports of {interface} through the packet filter for forwarded packets"
             ),
-            Warning::ForwardOutside { to, subnet } => {
-                write!(f, "a port is forwarded to {to}, which lies outside {subnet}: no machine here has that address")
-            }
             Warning::ForwardNowhere { interface, port } => {
                 write!(f, "port {port} is forwarded from {interface}, but there is no such interface now")
             }
@@ -187,9 +182,6 @@ impl Warning {
                  iptables-legacy -I FORWARD -o {interface} -j ACCEPT"
             ),
             Warning::BridgeFiltered { .. } => "sysctl -w net.bridge.bridge-nf-call-iptables=0".to_owned(),
-            Warning::ForwardOutside { subnet, .. } => {
-                format!("forward to an address in {subnet}, or see to it that a route leads there and back")
-            }
             Warning::ForwardNowhere { .. } => "correct the name, or leave it out to forward from anywhere".to_owned(),
             Warning::HidesPart { .. } => "choose another subnet if those hosts are needed".to_owned(),
             Warning::OutsideNotForwarding { interface } => {

@@ -28,7 +28,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 pub use apply::{Applied, ApplyError, Failure, apply};
-pub use checks::{Right, check, kernel_features, missing_rights};
+pub use checks::{Right, check, check_rights, kernel_features, missing_rights};
 pub use finding::{Finding, Refusal, Severity, Warning};
 pub use firewall::{Chain, Family, Hook, Keeper};
 pub use nat::{Nat, Rules};

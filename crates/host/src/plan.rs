@@ -377,9 +377,6 @@ impl<'a> Draft<'a> {
             return;
         }
         for forward in &rules.forwards {
-            if !subnet.contains(forward.to.ip()) {
-                self.warnings.push(Warning::ForwardOutside { to: forward.to, subnet });
-            }
             let outside = forward.interface.iter().filter(|name| self.state.link(name).is_none());
             let missing = outside.map(|name| Warning::ForwardNowhere { interface: name.clone(), port: forward.port });
             self.warnings.extend(missing);

@@ -1,8 +1,9 @@
 //! `lanboot check`: every problem at once, and nothing changed.
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
-use config::{Diagnostic, Link, Loaded, Severity};
+use config::{Diagnostic, Diagnostics, Link, Loaded, Place, Severity};
 use dhcp::Platform;
 use host::ipxe::Distribution;
 use server::net::Interface;
@@ -12,7 +13,10 @@ use crate::args::Check;
 use crate::{Outcome, problem, setup, up};
 
 pub fn check(args: &Check) -> Outcome {
-    let loaded = setup::load(&args.setup)?;
+    let loaded = match setup::load(&args.setup) {
+        Ok(loaded) => loaded,
+        Err(found) => return Ok(without_configuration(found)),
+    };
     let mut found = loaded.warnings.clone();
     let place = up::network_place(&loaded);
     let spec = setup::network(&loaded.config);
@@ -28,15 +32,31 @@ pub fn check(args: &Check) -> Outcome {
     found.extend(wrong_boot_file(&loaded));
     found.extend(rivals(&loaded));
     found.0.dedup_by(|a, b| a.what == b.what);
+    Ok(verdict(&found))
+}
+
+/// A configuration with mistakes says nothing of the network; what is wrong with any is told all the same.
+fn without_configuration(mut found: Diagnostics) -> ExitCode {
+    found.extend(host::check_rights().iter().map(|finding| problem::finding(finding, Place::Host)));
+    for (transport, port) in [(host::Transport::Udp, 67), (host::Transport::Udp, 69), (host::Transport::Tcp, 80)] {
+        let holders = host::holders(transport, port, Ipv4Addr::UNSPECIFIED, None).unwrap_or_default();
+        // Whether it is in the way depends on the address and interface that the configuration will name.
+        let everywhere = holders.iter().filter(|holder| holder.local.ip().is_unspecified());
+        found.extend(everywhere.map(|holder| Diagnostic::error(holder.to_string()).fix(holder.fix())));
+    }
+    verdict(&found)
+}
+
+fn verdict(found: &Diagnostics) -> ExitCode {
     let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-    problem::print(&found);
+    problem::print(found);
     match errors {
         0 if found.is_empty() => println!("all is well: `lanboot up` with the same arguments will serve"),
         0 => println!("`lanboot up` with the same arguments will serve; see the warnings above"),
         1 => println!("1 problem keeps `lanboot up` from serving"),
         n => println!("{n} problems keep `lanboot up` from serving"),
     }
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Architectures that would get an address but no loader.

@@ -219,6 +219,8 @@ impl Resolver<'_> {
             return Target::BootFile { any: None, by_platform };
         }
         match roots.folders.first() {
+            // Without DHCP nobody is told what to boot: the folder is there to be served.
+            Some(_) if value(&self.said.dhcp.enabled) == Some(false) => {}
             Some(folder) if !others_boot => self.found_no_boot_file(folder),
             None if !others_boot => {
                 let fix = "name a kernel, a script or a boot file in [boot], or a folder with a ready-made tree (flags: \
