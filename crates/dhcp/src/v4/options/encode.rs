@@ -119,7 +119,7 @@ pub fn encode_as(shape: Option<Shape>, written: Written<'_>) -> Result<Value, Ba
 }
 
 /// What unquoted text looks like.
-enum Guess {
+pub(super) enum Guess {
     /// `width`: octets, where a suffix says.
     Number {
         value: u32,
@@ -130,7 +130,7 @@ enum Guess {
     Text,
 }
 
-fn guess(text: &str) -> Result<Guess, BadValue> {
+pub(super) fn guess(text: &str) -> Result<Guess, BadValue> {
     Ok(if let Some((value, width)) = decimal(text) {
         Guess::Number { value, width }
     } else if let Some(octets) = hexadecimal(text) {

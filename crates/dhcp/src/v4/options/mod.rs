@@ -1,11 +1,13 @@
 //! The options: their names and shapes, and their values as people read and write them.
 
 mod encode;
+mod pattern;
 mod table;
 
 use std::net::Ipv4Addr;
 
 pub use encode::{BadValue, Value, Written, encode, encode_as};
+pub use pattern::{Pattern, contains, octets_or_text};
 pub use table::{Row, Shape, TABLE, Whose, by_name, find, name};
 
 /// Option codes by their names in the RFCs.
