@@ -89,7 +89,7 @@ impl Facts {
     pub fn of(packet: &Packet<'_>, mac: Mac, server: Ipv4Addr, history: History) -> Facts {
         let vendor_class = packet.text(code::VENDOR_CLASS);
         let user_class = packet.option(code::USER_CLASS).map(|data| user_class(&data));
-        let says_ipxe = user_class.as_deref() == Some("iPXE");
+        let says_ipxe = user_class.as_deref().is_some_and(|classes| classes.split(' ').any(|class| class == "iPXE"));
         // Some iPXE builds leave option 175 out; the user class alone is word enough.
         let ipxe = match packet.option(code::IPXE) {
             Some(option) => Some(Ipxe::parse(&option)),
@@ -187,6 +187,17 @@ mod tests {
         for bad in ["", "x\nchain http://10.0.1.66/", "a || reboot", "${net0/ip}", "\u{1b}[2J", "a b"] {
             assert!(!is_host_name(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn ipxe_is_known_among_several_user_classes() {
+        let mut octets = vec![0; 240];
+        octets[..3].copy_from_slice(&[1, 1, 6]);
+        octets[236..].copy_from_slice(&[99, 130, 83, 99]);
+        octets.extend(b"\x35\x01\x01\x4d\x09\x04iPXE\x03lab\xff");
+        let packet = Packet::parse(&octets).unwrap();
+        let facts = Facts::of(&packet, packet.mac().unwrap(), Ipv4Addr::LOCALHOST, History::default());
+        assert_eq!(facts.stage, Stage::Ipxe);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod decide;
 pub mod facts;
 pub mod history;
 pub mod ipxe;
+pub mod matching;
 pub mod policy;
 
 pub use decide::{Answer, Decision, decide, target};

@@ -21,6 +21,7 @@ const ROWS: &[Row] = &[
     ("ipxe-efi", Stage::Ipxe, Some(7), Some("iPXE 1.0.0"), Some(SCRIPT)),
     ("ovmf-pxe", Stage::Pxe, Some(7), Some("UNDI 3.0"), Some("snponly.efi")),
     ("ovmf-http", Stage::HttpBoot, Some(16), Some("UNDI 3.0"), Some("http://10.0.1.1/snponly.efi")),
+    ("aavmf-pxe", Stage::Pxe, Some(11), Some("UNDI 3.0"), Some("ipxe-arm64.efi")),
     ("udhcpc", Stage::Os, None, None, None),
 ];
 
@@ -32,7 +33,11 @@ fn capture(firmware: &str, name: &str) -> Vec<u8> {
 }
 
 fn policy() -> Policy {
-    let ipxe = [(Platform::Bios, "undionly.kpxe"), (Platform::UefiX64, "snponly.efi")];
+    let ipxe = [
+        (Platform::Bios, "undionly.kpxe"),
+        (Platform::UefiX64, "snponly.efi"),
+        (Platform::UefiArm64, "ipxe-arm64.efi"),
+    ];
     Policy {
         http_port: Some(80),
         tftp: true,

@@ -54,6 +54,11 @@ impl TapError {
 nix::ioctl_readwrite_bad!(tun_set_iff, libc::TUNSETIFF, libc::ifreq);
 
 impl Tap {
+    /// Whether this process may make taps, as far as the device tells.
+    pub fn possible() -> Result<(), TapError> {
+        open_device().map(drop)
+    }
+
     /// `name`: at most 15 octets; `%d` in it stands for a free number. `None`: `tap%d`.
     pub fn create(name: Option<&str>) -> Result<Tap, TapError> {
         let name = name.unwrap_or("tap%d");

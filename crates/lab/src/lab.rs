@@ -110,6 +110,8 @@ pub enum LabError {
     Missing(#[from] Missing),
     #[error("{folder} cannot be made: {error}\n  fix: choose another folder for the artefacts", folder = .0.display(), error = .1)]
     Artefacts(PathBuf, io::Error),
+    #[error("{0}{fix}", fix = .0.fix().map(|fix| format!("\n  fix: {fix}")).unwrap_or_default())]
+    NoTap(#[from] host::TapError),
     #[error("two machines of the lab have the name `{0}`")]
     SameName(String),
 }
@@ -148,6 +150,7 @@ pub fn run(spec: &LabSpec, journal: &Journal, stop: &AtomicBool) -> Result<Repor
 /// # Errors
 /// The first thing that is missing.
 pub fn check(spec: &LabSpec) -> Result<(), LabError> {
+    host::Tap::possible()?;
     for (index, vm) in spec.vms.iter().enumerate() {
         find_qemu(vm.hardware.firmware)?;
         vm.hardware.firmware.images()?;

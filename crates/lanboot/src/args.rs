@@ -183,7 +183,7 @@ pub struct Up {
     /// Print what would be changed on this host, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Serve DHCP although another server answers on the link
+    /// Serve DHCP although another server may answer on the link; refuse no addresses that it may have given
     #[arg(long)]
     pub force: bool,
     /// How to print what happens
@@ -191,11 +191,21 @@ pub struct Up {
     pub log: Log,
 }
 
+/// Where lanboot keeps its state: said directly, or by the configuration that it ran with.
+#[derive(Debug, Args)]
+pub struct State {
+    /// The state folder [default: what the configuration says, else /var/lib/lanboot]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// The configuration file that names it
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub struct Down {
-    /// The state folder of the lanboot that was killed
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lanboot")]
-    pub state: PathBuf,
+    #[command(flatten)]
+    pub state: State,
 }
 
 #[derive(Debug, Args)]
@@ -257,9 +267,8 @@ pub struct Lab {
 
 #[derive(Debug, Args)]
 pub struct Leases {
-    /// The state folder
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lanboot")]
-    pub state: PathBuf,
+    #[command(flatten)]
+    pub state: State,
     /// One JSON object per lease
     #[arg(long)]
     pub json: bool,
@@ -269,16 +278,16 @@ pub struct Leases {
 pub enum Firmware {
     /// Show which binaries would be served, and where they were looked for
     List {
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/lanboot")]
-        state: PathBuf,
+        #[command(flatten)]
+        state: State,
         /// Take iPXE's binaries from this folder
         #[arg(long, value_name = "DIR")]
         ipxe: Option<PathBuf>,
     },
     /// Get a newer iPXE from the mirror that this host's apt uses, checked and unpacked beside our data
     Fetch {
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/lanboot")]
-        state: PathBuf,
+        #[command(flatten)]
+        state: State,
         /// The Debian release to take it from
         #[arg(long, value_name = "NAME")]
         suite: Option<String>,

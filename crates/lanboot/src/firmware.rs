@@ -10,8 +10,8 @@ use crate::{Outcome, problem, setup};
 
 pub fn firmware(command: &Firmware) -> Outcome {
     match command {
-        Firmware::List { state, ipxe } => Ok(list(state, ipxe.as_deref())),
-        Firmware::Fetch { state, suite } => fetch(state, suite.as_deref()),
+        Firmware::List { state, ipxe } => Ok(list(&state.folder()?, ipxe.as_deref())),
+        Firmware::Fetch { state, suite } => fetch(&state.folder()?, suite.as_deref()),
     }
 }
 

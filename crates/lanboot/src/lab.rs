@@ -30,11 +30,13 @@ pub fn lab(args: &Lab) -> Outcome {
     // From here on, nothing that is done to the network is done to the host's.
     lab::enter_private_network().map_err(problem::of)?;
     let plan = up::plan(&loaded)?;
-    let network = up::Network::up(&loaded, &plan, true)?;
+    up::Network::check(&loaded, &plan)?;
     let journal = up::open_journal(&loaded.config)?;
+    let store = up::open_store(&loaded.config, &journal)?;
+    let network = up::Network::up(&loaded, &plan, true)?;
     let names: HashMap<Mac, String> = spec.vms.iter().map(|vm| (vm.hardware.mac, vm.name.clone())).collect();
     let printing = up::print_journal(journal.follow(), args.log, names.clone());
-    let (running, _) = up::serve(&loaded, network.applied.address, journal.clone())?;
+    let (running, _) = up::serve(&loaded, network.applied.address, store, journal.clone())?;
     let stop = stop_on(signals);
     let report = lab::run(&spec, &journal, &stop).map_err(problem::of)?;
     drop(running);

@@ -10,7 +10,8 @@ use crate::args::Leases;
 use crate::{Outcome, problem};
 
 pub fn list(args: &Leases) -> Outcome {
-    let table = leases::read_only(&args.state).map_err(problem::of)?;
+    let state = args.state.folder()?;
+    let table = leases::read_only(&state).map_err(problem::of)?;
     let now = UnixSecs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     if args.json {
         for record in table.list() {
@@ -20,7 +21,7 @@ pub fn list(args: &Leases) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if table.is_empty() {
-        println!("no leases in {}", args.state.display());
+        println!("no leases in {}", state.display());
         return Ok(ExitCode::SUCCESS);
     }
     println!("{:<16}{:<19}{:<20}STATE", "ADDRESS", "MACHINE", "NAME");
@@ -28,12 +29,12 @@ pub fn list(args: &Leases) -> Outcome {
         let binding = record.binding();
         let machine = binding.map_or("-".into(), |binding| binding.mac.to_string());
         let name = binding.and_then(|binding| binding.hostname.as_deref()).unwrap_or("-");
-        println!("{:<16}{machine:<19}{name:<20}{}", record.address.to_string(), state(record, now));
+        println!("{:<16}{machine:<19}{name:<20}{}", record.address.to_string(), standing(record, now));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn state(record: &Record, now: UnixSecs) -> String {
+fn standing(record: &Record, now: UnixSecs) -> String {
     match (&record.state, record.free_from()) {
         (State::Bound(_), Expiry::Never) => "leased for ever".into(),
         (State::Bound(_), Expiry::At(end)) if end > now => format!("leased until {}", at(end)),

@@ -2,20 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Publish, Source, ThisHost};
+use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Publish, Source, TextFile, ThisHost};
 use dhcp::Platform;
 use host::ipxe::Distribution;
 use host::{ForwardSpec, LinkSpec, NetworkSpec};
 use journal::Role;
 use server::files::Files;
 
-use crate::args::Setup;
+use crate::args::{Setup, State};
 
 const DEFAULT_CONFIG: &str = "/etc/lanboot.toml";
+const DEFAULT_STATE: &str = "/var/lib/lanboot";
 
 /// Where fetched firmware lies.
 pub fn firmware_dir(state: &Path) -> PathBuf {
     state.join("firmware")
+}
+
+impl State {
+    /// The folder that is meant. Of a configuration only this is read: mistakes elsewhere in it do no harm here.
+    pub fn folder(&self) -> Result<PathBuf, Diagnostics> {
+        if let Some(state) = &self.state {
+            return Ok(state.clone());
+        }
+        let default = Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists());
+        let said = match self.config.as_deref().or(default) {
+            Some(path) => config::read_file(&TextFile::open(path)?, &mut Diagnostics::default()),
+            None => None,
+        };
+        Ok(said.and_then(|said| said.state_dir).map_or_else(|| DEFAULT_STATE.into(), |given| given.value))
+    }
 }
 
 /// Reads the configuration and completes it with what this host has of iPXE.
@@ -25,8 +41,9 @@ pub fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
     let file = setup.config.as_deref().or(default);
     let mut loaded = config::load(file, &setup.flags(), &ThisHost { address: host::address_of })?;
     name_servers(&mut loaded.config);
-    let warning = publish_ipxe(&mut loaded.config);
-    loaded.warnings.extend(warning.map(|warning| warning.at(loaded.said.place("boot.ipxe"))));
+    let missing = publish_ipxe(&mut loaded.config);
+    let place = loaded.said.place("boot.ipxe");
+    loaded.warnings.extend(missing.into_iter().map(|warning| warning.at(place.clone())));
     Ok(loaded)
 }
 
@@ -39,7 +56,7 @@ fn name_servers(config: &mut Config) {
 }
 
 /// Publishes iPXE's binaries behind everything that the user publishes, who may have better ones of the same names.
-fn publish_ipxe(config: &mut Config) -> Option<Diagnostic> {
+fn publish_ipxe(config: &mut Config) -> Vec<Diagnostic> {
     let found = host::ipxe::find(config.ipxe.as_deref(), &firmware_dir(&config.state_dir));
     for (platform, path) in &found.binaries {
         let Some(platform) = Platform::by_name(platform) else { continue };
@@ -50,13 +67,12 @@ fn publish_ipxe(config: &mut Config) -> Option<Diagnostic> {
         config.publish.push(Publish { name, source: Source::File(path.clone()), role: Role::Loader });
     }
     let needed = !matches!(config.boot.target, boot::Target::Nothing) && config.boot.chain == boot::Chain::Ipxe;
-    let common = [Platform::Bios, Platform::UefiX64];
-    let missing = common.into_iter().find(|platform| !config.boot.ipxe.contains_key(platform))?;
-    if !needed {
-        return None;
-    }
-    let found = crate::problem::of(found.missing(missing.name(), &Distribution::of_this_host()));
-    Some(Diagnostic { severity: config::Severity::Warning, ..found })
+    let missing = |platform: &Platform| needed && !config.boot.ipxe.contains_key(platform);
+    let warning = |platform: Platform| {
+        let found = crate::problem::of(found.missing(platform.name(), &Distribution::of_this_host()));
+        Diagnostic { severity: config::Severity::Warning, ..found }
+    };
+    [Platform::Bios, Platform::UefiX64].into_iter().filter(missing).map(warning).collect()
 }
 
 /// What the host must look like for this configuration.

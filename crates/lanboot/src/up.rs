@@ -23,7 +23,10 @@ use crate::{Outcome, problem, setup, summary};
 pub fn up(args: &Up) -> Outcome {
     // Blocked before any thread exists, so that a signal is waited for and never cuts a change in two.
     let signals = block_signals()?;
-    let loaded = setup::load(&args.setup)?;
+    let mut loaded = setup::load(&args.setup)?;
+    if args.force {
+        yield_authority(&mut loaded);
+    }
     let plan = plan(&loaded)?;
     if args.dry_run {
         problem::print(&loaded.warnings);
@@ -31,14 +34,18 @@ pub fn up(args: &Up) -> Outcome {
         return Ok(if plan.blocked.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
     problem::print(&loaded.warnings);
-    let network = Network::up(&loaded, &plan, args.force)?;
+    Network::check(&loaded, &plan)?;
+    // Before the host is changed: a state folder that cannot be used, or is used by another lanboot, stops us here.
+    make_state_dir(&loaded.config.state_dir)?;
     let journal = open_journal(&loaded.config)?;
+    let store = open_store(&loaded.config, &journal)?;
+    let network = Network::up(&loaded, &plan, args.force)?;
     // The summary says in text what the first events say; JSON begins with them.
     let early = (args.log == Log::Json).then(|| journal.follow());
     for line in &network.applied.done {
         journal.append(None, Step::Host { action: line.clone() });
     }
-    let serving = serve(&loaded, network.applied.address, journal.clone());
+    let serving = serve(&loaded, network.applied.address, store, journal.clone());
     let (running, known) = match serving {
         Ok(serving) => serving,
         Err(found) => {
@@ -62,11 +69,21 @@ pub fn up(args: &Up) -> Outcome {
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Two servers on one wire: what the other one gave out is not ours to refuse, unless the configuration says so.
+fn yield_authority(loaded: &mut Loaded) {
+    let said = loaded.said.place("dhcp.authoritative") != config::Place::Host;
+    if let Some(dhcp) = loaded.config.dhcp.as_mut().filter(|_| !said) {
+        dhcp.authoritative = false;
+    }
+}
+
 /// Puts back what a killed lanboot left.
 pub fn down(args: &Down) -> Outcome {
-    let all = host::undo_leftovers(&args.state).map_err(|error| problem::with_fix(&error, Some(error.fix())))?;
+    let state = args.state.folder()?;
+    let all = host::undo_leftovers(&state).map_err(|error| problem::with_fix(&error, Some(error.fix())))?;
     if all.is_empty() {
-        println!("nothing to put back: {} holds no record of changes", args.state.display());
+        println!("nothing to put back: {} holds no record of changes", state.display());
+        println!("if lanboot ran with another state folder, name it with --state, or its configuration with -c");
     }
     let mut found = Diagnostics::default();
     for undone in &all {
@@ -104,9 +121,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Checks everything that can be checked first, so that a run that must fail changes nothing.
-    pub fn up(loaded: &Loaded, plan: &Plan, force: bool) -> Result<Network, Diagnostics> {
-        let config = &loaded.config;
+    /// Everything that can be told beforehand, so that a run that must fail changes nothing.
+    pub fn check(loaded: &Loaded, plan: &Plan) -> Result<(), Diagnostics> {
         let mut found = Diagnostics::default();
         let place = network_place(loaded);
         found.extend(plan.blocked.iter().map(|refusal| problem::finding(&refusal.into(), place.clone())));
@@ -117,6 +133,12 @@ impl Network {
         }
         let warnings = plan.warnings.iter().map(|warning| problem::finding(&warning.into(), place.clone()));
         problem::print(&Diagnostics(warnings.collect()));
+        Ok(())
+    }
+
+    /// Makes the network. `force`: without looking for another DHCP server on it.
+    pub fn up(loaded: &Loaded, plan: &Plan, force: bool) -> Result<Network, Diagnostics> {
+        let config = &loaded.config;
         let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
         let looks = config.dhcp.is_some() && !force && (has_ports || !plan.made);
         // A wire that the plan has yet to reach, by a port or by an interface that is down, can be asked only afterwards.
@@ -125,7 +147,6 @@ impl Network {
         if looks && !out_of_reach {
             refuse_rivals(&plan.interface)?;
         }
-        make_state_dir(&config.state_dir)?;
         let applied = host::apply(plan, &config.state_dir).map_err(|error| problem::with_fix(&error, error.fix()))?;
         let network = Network { applied };
         if looks
@@ -151,7 +172,12 @@ impl Network {
 }
 
 /// The services, and how many leases they know of.
-pub fn serve(loaded: &Loaded, address: Ipv4Net, journal: Journal) -> Result<(Running, usize), Diagnostics> {
+pub fn serve(
+    loaded: &Loaded,
+    address: Ipv4Net,
+    store: Box<dyn LeaseStore>,
+    journal: Journal,
+) -> Result<(Running, usize), Diagnostics> {
     let config = &loaded.config;
     let interface = config.network.link.name();
     let settings = server::Settings {
@@ -164,17 +190,16 @@ pub fn serve(loaded: &Loaded, address: Ipv4Net, journal: Journal) -> Result<(Run
         files: setup::files(config)?,
     };
     let bound = Bound::open(settings).map_err(|error| open_error(loaded, address, error))?;
-    let store = open_store(config, &journal)?;
     let known = store.table().len();
     let running = bound.start(store, journal).map_err(|error| problem::of(format!("cannot start serving: {error}")))?;
     Ok((running, known))
 }
 
-fn open_store(config: &Config, journal: &Journal) -> Result<Box<dyn LeaseStore>, Diagnostics> {
+/// Where leases are kept, or nowhere when none are given.
+pub fn open_store(config: &Config, journal: &Journal) -> Result<Box<dyn LeaseStore>, Diagnostics> {
     if config.dhcp.is_none() {
         return Ok(Box::new(MemoryStore::default()));
     }
-    make_state_dir(&config.state_dir)?;
     let (store, opened) = EmbeddedStore::open(&config.state_dir).map_err(problem::of)?;
     if opened.torn_octets > 0 {
         let text = format!(

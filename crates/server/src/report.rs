@@ -27,6 +27,11 @@ impl Reporter {
         }
     }
 
+    /// Something needs a person.
+    pub fn warn(&self, text: &str, fix: &str) {
+        self.step(None, Step::Warning { text: text.to_owned(), fix: Some(fix.to_owned()) });
+    }
+
     /// Something happened with the machine that has this address.
     pub fn step_at(&self, address: Ipv4Addr, step: Step) {
         self.step(self.machines.by_address(address), step);

@@ -147,7 +147,6 @@ fn remember(machines: &Machines, store: &dyn LeaseStore) {
 /// A service that ends by itself has failed, and somebody should know.
 async fn watched<T>(name: &'static str, reporter: Reporter, service: impl Future<Output = io::Result<T>>) {
     if let Err(error) = service.await {
-        let text = format!("the {name} service ended: {error}");
-        reporter.step(None, Step::Warning { text, fix: Some("start lanboot again".into()) });
+        reporter.warn(&format!("the {name} service ended: {error}"), "start lanboot again");
     }
 }

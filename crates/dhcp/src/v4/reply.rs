@@ -84,6 +84,8 @@ pub struct Draft {
     /// Options that close the message: client identifier (RFC 6842) and, very last, relay information (RFC 3046).
     echoed: Vec<(u8, Vec<u8>)>,
     origin: Origin,
+    /// Octets of a message that the client is ready to receive.
+    most_octets: usize,
 }
 
 impl Draft {
@@ -130,6 +132,7 @@ impl Draft {
             options: vec![(code::MESSAGE_TYPE, vec![kind as u8]), (code::SERVER_ID, server_id.octets().to_vec())],
             echoed: [code::CLIENT_ID, code::RELAY_AGENT].into_iter().filter_map(echo).collect(),
             origin: Origin::of(request),
+            most_octets: most_octets(request),
         }
     }
 
@@ -166,7 +169,23 @@ impl Draft {
     }
 
     /// The octets, padded to BOOTP's size. Not for a DHCPACK of a lease: see [`AckDraft::finish`].
-    pub fn finish(self) -> Reply {
+    ///
+    /// A message that is longer than the client takes goes without the second copies of what `sname` and `file` hold.
+    pub fn finish(mut self) -> Reply {
+        let reply = self.write();
+        if reply.octets.len() <= self.most_octets {
+            return reply;
+        }
+        let file_is_there = self.header[108] != 0;
+        self.options.retain(|(code, _)| match *code {
+            code::TFTP_SERVER_NAME => false,
+            code::BOOTFILE => !file_is_there,
+            _ => true,
+        });
+        self.write()
+    }
+
+    fn write(&self) -> Reply {
         let mut octets = self.header.to_vec();
         octets[16..20].copy_from_slice(&self.yiaddr.octets());
         for (code, data) in self.options.iter().chain(&self.echoed) {
@@ -180,6 +199,13 @@ impl Draft {
         octets.resize(octets.len().max(MIN_OCTETS), code::PAD);
         Reply { kind: self.kind, octets, to: self.origin.destination(self.kind, self.yiaddr) }
     }
+}
+
+/// What a client takes (option 57 counts the IP and UDP headers too, RFC 2132 section 9.10); 576 where it says nothing
+/// or too little.
+fn most_octets(request: &Packet<'_>) -> usize {
+    const HEADERS: usize = 28;
+    usize::from(request.u16(code::MAX_MESSAGE_SIZE).unwrap_or(576).max(576)) - HEADERS
 }
 
 /// A DHCPACK that lacks its lease. There is no way to its octets but [`AckDraft::finish`], which asks for one.
@@ -288,6 +314,28 @@ mod tests {
         assert_eq!(reply.octets.len(), 300);
         let end = reply.octets.iter().rposition(|octet| *octet != 0).unwrap();
         assert_eq!(reply.octets[end], code::END);
+    }
+
+    #[test]
+    fn a_reply_longer_than_the_client_takes_names_the_boot_file_once() {
+        let name = "x".repeat(120);
+        let long = [7; 200];
+        for (asked, codes) in [(None, [66, 67].as_slice()), (Some([2, 64]), &[])] {
+            let mut options: Vec<(u8, &[u8])> = vec![(53, &[1]), (61, &long[..100])];
+            options.extend(asked.as_ref().map(|size| (57, size.as_slice())));
+            if asked.is_some() {
+                options.push((82, &long));
+            }
+            let octets = request(&options);
+            let mut draft = Draft::offer(&Packet::parse(&octets).unwrap(), US, YOURS, 60);
+            draft.boot_file(US, &name);
+            let reply = draft.finish();
+            let packet = Packet::parse(&reply.octets).unwrap();
+            let named: Vec<u8> =
+                packet.options().map(|(code, _)| code).filter(|code| [66, 67].contains(code)).collect();
+            assert_eq!(named, codes);
+            assert_eq!(packet.file().as_ref(), name.as_bytes());
+        }
     }
 
     #[test]

@@ -431,8 +431,11 @@ impl Engine {
     /// Says once, until a write succeeds again, that leases cannot be written.
     fn store_failed(&mut self, error: &str) {
         if !std::mem::replace(&mut self.store_broken, true) {
-            let text = format!("no lease is given out: {error}");
-            self.happened(None, Step::Warning { text, fix: None });
+            let (what, fix) = match error.split_once("\n  fix: ") {
+                Some((what, fix)) => (what, Some(fix.to_owned())),
+                None => (error, None),
+            };
+            self.happened(None, Step::Warning { text: format!("no lease is given out: {what}"), fix });
         }
     }
 

@@ -64,8 +64,16 @@ impl DhcpService {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let engine = Engine::new(settings, store, reporter.machines.clone());
         let advert = RouterAdvert::default();
-        let service = Loop { engine, advert, sockets, reporter, stop: stop.clone() };
-        let thread = std::thread::Builder::new().name("dhcp".into()).spawn(move || service.run())?;
+        let troubled = reporter.clone();
+        let service = Loop { engine, advert, sockets, reporter, stop: stop.clone(), send_fails: false, is_gone: false };
+        let run = move || {
+            // A fault in here must not look like a quiet network.
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| service.run())).is_err() {
+                troubled
+                    .warn("the DHCP service ended by a fault of its own", "start lanboot again, and report the fault");
+            }
+        };
+        let thread = std::thread::Builder::new().name("dhcp".into()).spawn(run)?;
         Ok(DhcpService { stop, thread: Some(thread) })
     }
 }
@@ -86,6 +94,9 @@ struct Loop {
     sockets: Sockets,
     reporter: Reporter,
     stop: Arc<EventFd>,
+    /// That sending fails, and that the interface is gone, is said once.
+    send_fails: bool,
+    is_gone: bool,
 }
 
 impl Loop {
@@ -101,6 +112,7 @@ impl Loop {
                 while let Some((address, mac)) = self.sockets.arp.receive() {
                     self.engine.address_answered(now, address, Some(mac));
                 }
+                self.look_after_interface();
             }
             if ready.echo {
                 while let Some(address) = self.sockets.echo.receive() {
@@ -165,13 +177,28 @@ impl Loop {
                 Effect::Probe { address, .. } => self.sockets.arp.ask(address),
                 Effect::Happened { machine, step } => {
                     self.reporter.step(machine, step);
-                    Ok(())
+                    continue;
                 }
             };
-            if let Err(error) = result {
-                let text = format!("a DHCP packet could not be sent: {error}");
-                self.reporter.step(None, journal::Step::Warning { text, fix: None });
+            match result {
+                Ok(()) => self.send_fails = false,
+                Err(error) if !std::mem::replace(&mut self.send_fails, true) => {
+                    let text = format!("DHCP packets cannot be sent: {error}");
+                    self.reporter.warn(&text, "see whether the interface is still there and up");
+                }
+                Err(_) => {}
             }
+        }
+    }
+
+    /// Packet sockets wake us when their interface goes down or away.
+    fn look_after_interface(&mut self) {
+        let gone = self.sockets.arp.interface_is_gone();
+        if gone && !std::mem::replace(&mut self.is_gone, true) {
+            self.reporter.warn(
+                "the interface that we serve on was deleted: no machine reaches us any more",
+                "end lanboot and start it again",
+            );
         }
     }
 }

@@ -25,6 +25,11 @@ impl ArpSocket {
         send_frame(&self.fd, &self.interface, &arp_probe(self.interface.mac, address))
     }
 
+    /// Whether the interface that we listen on exists no longer, or another one has its name.
+    pub fn interface_is_gone(&self) -> bool {
+        nix::net::if_::if_nametoindex(self.interface.name.as_str()) != Ok(self.interface.index)
+    }
+
     /// The next address that somebody said to use, and who; `None` when nothing waits.
     pub fn receive(&self) -> Option<(Ipv4Addr, Mac)> {
         let mut frame = [0; 128];
