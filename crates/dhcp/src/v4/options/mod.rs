@@ -36,6 +36,7 @@ pub mod code {
     pub const BOOTFILE: u8 = 67;
     pub const USER_CLASS: u8 = 77;
     pub const RAPID_COMMIT: u8 = 80;
+    pub const FQDN: u8 = 81;
     pub const RELAY_AGENT: u8 = 82;
     pub const CLIENT_ARCH: u8 = 93;
     pub const CLIENT_NDI: u8 = 94;

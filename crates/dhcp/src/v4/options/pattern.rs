@@ -12,7 +12,7 @@ pub enum Pattern {
     Text(Vec<u8>),
     /// Octets that the value begins with; `None` stands for any octet.
     Start(Vec<Option<u8>>),
-    /// One element of the value, which is an array of elements of this length.
+    /// One element of the value, which is an array of elements of this length; never empty.
     Element(Vec<u8>),
 }
 
@@ -36,7 +36,7 @@ impl Pattern {
             return Ok(Pattern::Any);
         }
         if matches!(shape, Some(Shape::Names | Shape::Seconds | Shape::Addresses)) {
-            return encode_as(shape, written).map(|value| Pattern::Element(value.literal()));
+            return element(shape, written);
         }
         if written.quoted || shape == Some(Shape::Text) {
             return Ok(Pattern::Text(text.into()));
@@ -47,25 +47,33 @@ impl Pattern {
         match guess(text)? {
             Guess::Octets(octets) => Ok(Pattern::Start(octets.into_iter().map(Some).collect())),
             Guess::Text => Ok(Pattern::Text(text.into())),
-            Guess::Number { .. } | Guess::Addresses(_) => {
-                encode_as(shape, written).map(|value| Pattern::Element(value.literal()))
-            }
+            Guess::Number { .. } | Guess::Addresses(_) => element(shape, written),
         }
     }
 
-    /// Whether a value matches.
+    /// Whether the value of an option matches; see [`Pattern`] for one without octets.
     pub fn matches(&self, value: &[u8]) -> bool {
-        !value.is_empty()
-            && match self {
-                Pattern::Any => true,
-                Pattern::Text(text) => contains(value, text),
-                Pattern::Element(element) => value.chunks_exact(element.len()).any(|part| part == element),
-                Pattern::Start(octets) => {
-                    let fits = |(octet, wanted): (&u8, &Option<u8>)| wanted.is_none_or(|wanted| wanted == *octet);
-                    value.len() >= octets.len() && value.iter().zip(octets).all(fits)
-                }
-            }
+        !value.is_empty() && self.admits(value)
     }
+
+    /// Whether a value inside an option matches; one without octets can.
+    pub fn admits(&self, value: &[u8]) -> bool {
+        match self {
+            Pattern::Any => true,
+            Pattern::Text(text) => contains(value, text),
+            Pattern::Element(element) => value.chunks_exact(element.len()).any(|part| part == element),
+            Pattern::Start(octets) => {
+                let fits = |(octet, wanted): (&u8, &Option<u8>)| wanted.is_none_or(|wanted| wanted == *octet);
+                value.len() >= octets.len() && value.iter().zip(octets).all(fits)
+            }
+        }
+    }
+}
+
+fn element(shape: Option<Shape>, written: Written<'_>) -> Result<Pattern, BadValue> {
+    // Of a list that is all commas nothing is left.
+    encode_as(shape, written)
+        .map(|value| if value.is_empty() { Pattern::Any } else { Pattern::Element(value.literal()) })
 }
 
 /// Whether `text` stands anywhere in `value`.
@@ -77,7 +85,9 @@ pub fn contains(value: &[u8], text: &[u8]) -> bool {
 fn octets_with_wildcards(text: &str) -> Option<Vec<Option<u8>>> {
     let octet = |part: &str| match part {
         "*" => Some(None),
-        _ if part.len() <= 2 => u8::from_str_radix(part, 16).ok().map(Some),
+        _ if part.len() <= 2 && part.bytes().all(|c| c.is_ascii_hexdigit()) => {
+            u8::from_str_radix(part, 16).ok().map(Some)
+        }
         _ => None,
     };
     let octets: Vec<_> = text.split(':').map(octet).collect::<Option<_>>()?;
@@ -96,6 +106,7 @@ pub fn octets_or_text(written: Written<'_>) -> Vec<u8> {
 mod tests {
     use super::super::code;
     use super::*;
+    use proptest::prelude::*;
 
     fn read(code: u8, text: &str) -> Pattern {
         Pattern::read(code, Written::bare(text)).unwrap()
@@ -142,5 +153,15 @@ mod tests {
             assert_eq!(octets_or_text(Written::bare(text)), text.as_bytes());
         }
         assert_eq!(octets_or_text(Written::quoted("01:0a")), b"01:0a");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_and_no_value_make_it_panic(text in "[0-9a-f.:,/ *+-]{0,20}", code: u8, value: Vec<u8>) {
+            if let Ok(pattern) = Pattern::read(code, Written::bare(&text)) {
+                prop_assert!(!pattern.matches(&[]));
+                let _ = pattern.matches(&value);
+            }
+        }
     }
 }

@@ -124,7 +124,7 @@ pub const TABLE: &[Row] = &[
     row(74,                           "irc-server",              Addresses, Listed,   "RFC 2132 8.19"),
     row(code::USER_CLASS,             "user-class",              LooseText, Listed,   "RFC 3004"),
     row(code::RAPID_COMMIT,           "rapid-commit",            Flag,      Listed,   "RFC 4039"),
-    row(81,                           "FQDN",                    Octets,    Internal, "RFC 4702"),
+    row(code::FQDN,                           "FQDN",                    Octets,    Internal, "RFC 4702"),
     row(code::RELAY_AGENT,            "agent-id",                Octets,    Internal, "RFC 3046"),
     row(code::CLIENT_ARCH,            "client-arch",             U16,       Listed,   "RFC 4578 2.1"),
     row(code::CLIENT_NDI,             "client-interface-id",     Octets,    Listed,   "RFC 4578 2.2"),
