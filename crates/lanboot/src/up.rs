@@ -125,7 +125,12 @@ impl Network {
     pub fn check(loaded: &Loaded, plan: &Plan) -> Result<(), Diagnostics> {
         let mut found = Diagnostics::default();
         let place = network_place(loaded);
-        found.extend(plan.blocked.iter().map(|refusal| problem::finding(&refusal.into(), place.clone())));
+        // Giving out addresses takes every right there is; without it, what is lacking shows where it is needed.
+        let rights = loaded.config.dhcp.as_ref().and_then(|_| host::check_rights());
+        let told = |refusal: &&host::Refusal| rights.is_some() && **refusal == host::Refusal::NoRight;
+        let blocked = plan.blocked.iter().filter(|refusal| !told(refusal)).map(host::Finding::from);
+        found
+            .extend(rights.clone().into_iter().chain(blocked).map(|finding| problem::finding(&finding, place.clone())));
         found.extend(not_ethernet(loaded));
         found.extend(setup::taken_ports(loaded, plan.address.addr()));
         if !found.is_empty() {
