@@ -6,6 +6,7 @@ pub mod history;
 pub mod ipxe;
 pub mod matching;
 pub mod policy;
+pub mod rules;
 
 pub use decide::{Answer, Decision, decide, target};
 pub use facts::{Facts, Ipxe, feature};
