@@ -198,7 +198,7 @@ fn hex_digit(c: u8) -> u8 {
 
 /// Digits, dots, slashes and spaces, comma by comma: whoever writes this means addresses.
 fn looks_like_addresses(text: &str) -> bool {
-    let all_fit = text.bytes().all(|c| c.is_ascii_digit() || b"./, \t".contains(&c));
+    let all_fit = text.bytes().all(|c| c.is_ascii_digit() || b"./, \t".contains(&c)) && !text.starts_with('/');
     all_fit && text.bytes().any(|c| c.is_ascii_digit()) && text.bytes().any(|c| b"./, ".contains(&c))
 }
 

@@ -107,7 +107,7 @@ pub const TABLE: &[Row] = &[
     row(code::MESSAGE_TYPE,           "message-type",            U8,        Internal, "RFC 2132 9.6"),
     row(code::SERVER_ID,              "server-identifier",       Addresses, Internal, "RFC 2132 9.7"),
     row(code::PARAMETER_REQUEST_LIST, "parameter-request",       Codes,     Internal, "RFC 2132 9.8"),
-    row(code::MESSAGE,                "message",                 Text,      Internal, "RFC 2132 9.9"),
+    row(code::MESSAGE,                "message",                 LooseText, Internal, "RFC 2132 9.9"),
     row(code::MAX_MESSAGE_SIZE,       "max-message-size",        U16,       Internal, "RFC 2132 9.10"),
     row(code::RENEWAL_TIME,           "T1",                      Seconds,   Listed,   "RFC 2132 9.11"),
     row(code::REBINDING_TIME,         "T2",                      Seconds,   Listed,   "RFC 2132 9.12"),
