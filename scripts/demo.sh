@@ -16,7 +16,7 @@ say() {
 say 'A BIOS and two UEFI machines boot a kernel: DHCP, TFTP or HTTP, iPXE, and HTTP to the end'
 $lanboot lab -c demo/kernel.toml --firmware bios,uefi-x64,uefi-http --timeout 150s --out target/demo/kernel || failed=1
 
-say 'The guide: a BIOS machine boots the Debian 12 installer through undionly.kpxe and pxelinux.0'
+say 'The guide: a BIOS machine boots the Debian 12 installer through iPXE and pxelinux.0'
 # The installer waits at a menu: Tab edits its entry, so that the installer speaks on the serial line that we follow.
 $lanboot lab -c demo/guide.toml --firmware bios --memory 1024 --timeout 150s --out target/demo/guide \
     --type 'splash.png=<tab> console=ttyS0,115200<enter>' --expect 'Select a language' || failed=1

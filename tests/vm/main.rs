@@ -112,7 +112,7 @@ fn the_guides_chain_boots_debians_installer() {
     let lab = Lab::run("installer", &[&["-c", "demo/guide.toml", "--memory", "1024"][..], &typing].concat());
     lab.assert_passed();
     let files = lab.files("bios-1", "tftp");
-    assert_eq!(files[..2], ["undionly.kpxe", "pxelinux.0"]);
+    assert_eq!(files[..2], ["pxelinux.0", "ldlinux.c32"]);
     for name in ["pxelinux.cfg/default", "debian-installer/amd64/linux", "debian-installer/amd64/initrd.gz"] {
         assert!(files.iter().any(|file| file == name), "{name} in {files:?}");
     }
