@@ -12,6 +12,7 @@ use ipnet::Ipv4Net;
 use mac::Mac;
 
 mod diagnostic;
+pub mod dnsmasq;
 mod file;
 mod flags;
 pub mod keys;
