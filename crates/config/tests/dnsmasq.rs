@@ -155,20 +155,15 @@ fn the_guides_service_line_and_file() {
     assert_eq!(*sequential, Meaning::DhcpSequentialIp);
     let Meaning::Match(found) = found else { panic!("{found:?}") };
     assert_eq!((&*found.set.value, &found.on), ("IPXEBOOT", &On::Option { code: 175, value: None }));
-    for (said, conditions, file) in [(rom, vec!["!IPXEBOOT"], "undionly.kpxe"), (other, vec![], "pxelinux.0")] {
+    for (said, conditions, file) in
+        [(rom, vec!["!IPXEBOOT".to_owned()], "undionly.kpxe"), (other, vec![], "pxelinux.0")]
+    {
         let Meaning::DhcpOption(option) = said else { panic!("{said:?}") };
-        assert_eq!(
-            (option.code.value, option.text.as_str(), tests(&option.tests)),
-            (67, file, conditions_of(conditions))
-        );
+        assert_eq!((option.code.value, option.text.as_str(), tests(&option.tests)), (67, file, conditions));
         assert_eq!(option.value.literal(), file.as_bytes());
     }
     assert_eq!(*tftp, Meaning::EnableTftp(vec![]));
     assert!(matches!(root, Meaning::TftpRoot(root) if root.folder == Path::new("/var/lib/tftpboot")));
-}
-
-fn conditions_of(conditions: Vec<&str>) -> Vec<String> {
-    conditions.into_iter().map(str::to_owned).collect()
 }
 
 const GUIDE_BRIDGE: &str = "--strict-order --bind-interfaces --conf-file= --listen-address 10.0.1.1 \
@@ -292,8 +287,25 @@ fn quotes_protect_what_stands_between_them() {
     assert_eq!(said(r#"67,a\tb"#), "a\\tb");
     assert_eq!(said("67,a#b"), "a#b");
     assert!(option(r#"66,"1.2.3.4""#).text.is_quoted());
+    assert_eq!(option(r#"252,"\n""#).value.literal(), b"\n");
+    assert_eq!(option(r#"253," a "," b " "#).value.literal(), b" a , b ");
     let Meaning::DhcpBoot(boot) = meaning(r#"dhcp-boot="a,b",name"#) else { panic!() };
     assert_eq!((boot.file.as_str(), boot.server_name.unwrap().as_str()), ("a,b", "name"));
+}
+
+/// Work grows with the text, not with its square.
+#[test]
+fn long_lines_are_read_in_good_time_or_not_at_all() {
+    let before = std::time::Instant::now();
+    for option in ["dhcp-option=", "dhcp-ignore=", "dhcp-range=", "dhcp-host=", "pxe-service=", "tag-if="] {
+        for field in ["tag:a,", "set:a,", "x,", ",", "52:54:00:12:34:56,"] {
+            let text = format!("{option}{}\n", field.repeat(60_000 / field.len()));
+            let _ = read_with(&[("/x", &text)], "-C /x").map_err(|refusal| refusal.diagnostics.0.len());
+        }
+    }
+    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+    let refusal = read_with(&[("/x", &"#".repeat(100_000))], "-C /x").unwrap_err();
+    assert_eq!(refusal.diagnostics.0[0].what, "this line has more than 65536 octets");
 }
 
 #[test]

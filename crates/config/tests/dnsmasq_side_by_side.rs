@@ -106,6 +106,7 @@ const FILES: &[(&str, &str)] = &[
     ("libvirt", include_str!("dnsmasq/libvirt.conf")),
 ];
 
+/// Among the lines are the guide's, libvirt's, and that of lxc-net (lxc/lxc: config/init/common/lxc-net.in).
 #[test]
 fn command_lines_are_judged_as_dnsmasq_judges_them() {
     if !is_installed() {

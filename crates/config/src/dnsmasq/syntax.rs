@@ -9,6 +9,9 @@ use super::text::{Mark, Text};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, TextFile};
 use crate::nearest::nearest;
 
+/// dnsmasq breaks lines after 1024 octets. Nobody's are this long, and what reads them need not be clever.
+const MAX_LINE_OCTETS: usize = 1 << 16;
+
 /// An option that was named, with its value.
 #[derive(Debug)]
 pub(super) struct Named {
@@ -31,6 +34,11 @@ pub(super) fn lines(source: &Arc<TextFile>) -> impl Iterator<Item = Result<Text,
 
 /// Takes quotes, escapes and comment out of a line. What follows a NUL is nothing, as for dnsmasq.
 fn unquoted(source: &Arc<TextFile>, line: Range<usize>) -> Result<Text, Diagnostic> {
+    if line.len() > MAX_LINE_OCTETS {
+        let place = Place::File { source: source.clone(), span: line.start..line.start };
+        let what = format!("this line has more than {MAX_LINE_OCTETS} octets");
+        return Err(Diagnostic::error(what).at(place).fix("part it into several lines"));
+    }
     let (mut value, mut marks) = (String::new(), Vec::new());
     let mut push = |at: usize, c: char, quoted: bool| {
         value.push(c);

@@ -67,30 +67,24 @@ impl Text {
 
     /// Whether the character stands in it outside quotes.
     pub fn has(&self, wanted: char) -> bool {
-        self.find(wanted).is_some()
+        self.find(wanted, 0).is_some()
     }
 
     /// The parts between the separators outside quotes, without white space around them; at least one.
     pub fn split(&self, separator: char) -> Vec<Text> {
-        let mut parts = Vec::new();
-        let mut rest = self.clone();
-        while let (part, Some(after)) = rest.split_once(separator) {
-            parts.push(part);
-            rest = after;
-        }
-        parts.push(rest.trimmed());
-        parts
+        self.parts(separator).collect()
+    }
+
+    /// The parts one by one; what remains can be had at any time.
+    pub(super) fn parts(&self, separator: char) -> Parts<'_> {
+        Parts { text: self, separator, at: Some(0) }
     }
 
     /// What stands before and after the first separator outside quotes, without white space around it.
     pub fn split_once(&self, separator: char) -> (Text, Option<Text>) {
-        match self.find(separator) {
-            None => (self.trimmed(), None),
-            Some(at) => {
-                let after = at + separator.len_utf8()..self.value.len();
-                (self.slice(0..at).trimmed(), Some(self.slice(after).trimmed()))
-            }
-        }
+        let mut parts = self.parts(separator);
+        let first = parts.next().expect("there is one part at least");
+        (first, parts.rest())
     }
 
     /// What follows an unquoted `prefix`.
@@ -125,12 +119,40 @@ impl Text {
         self.slice(start..end)
     }
 
-    fn find(&self, wanted: char) -> Option<usize> {
-        self.value.char_indices().find(|(at, c)| *c == wanted && !self.quoted(*at)).map(|(at, _)| at)
+    /// Where the character stands outside quotes, from this octet on.
+    fn find(&self, wanted: char, from: usize) -> Option<usize> {
+        let mut found = self.value[from..].match_indices(wanted).map(|(at, _)| from + at);
+        found.find(|at| !self.quoted(*at))
     }
 
     fn quoted(&self, at: usize) -> bool {
         self.marks.get(at).is_some_and(|mark| mark.quoted)
+    }
+}
+
+/// The parts of a text, from the first on.
+pub(super) struct Parts<'a> {
+    text: &'a Text,
+    separator: char,
+    /// Where the next part starts; `None`: there is none.
+    at: Option<usize>,
+}
+
+impl Parts<'_> {
+    /// All that has not been taken yet, separators included.
+    pub(super) fn rest(&self) -> Option<Text> {
+        self.at.map(|at| self.text.slice(at..self.text.value.len()).trimmed())
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Text;
+
+    fn next(&mut self) -> Option<Text> {
+        let start = self.at?;
+        let end = self.text.find(self.separator, start);
+        self.at = end.map(|end| end + self.separator.len_utf8());
+        Some(self.text.slice(start..end.unwrap_or(self.text.value.len())).trimmed())
     }
 }
 
@@ -148,5 +170,48 @@ impl fmt::Display for Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} at {}", self.value, self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(written: &str) -> Text {
+        let source = TextFile::new("x", written);
+        super::super::syntax::lines(&source).next().unwrap().unwrap()
+    }
+
+    fn parts(text: &Text) -> Vec<String> {
+        text.parts(',').map(|part| part.value).collect()
+    }
+
+    #[test]
+    fn separators_in_quotes_part_nothing() {
+        assert_eq!(parts(&text(r#" a , "b , c" ,, d "#)), ["a", "b , c", "", "d"]);
+        assert_eq!(parts(&text(r#""a,b""#)), ["a,b"]);
+        let (first, rest) = text("a, b, c").split_once(',');
+        assert_eq!((first.as_str(), rest.unwrap().as_str()), ("a", "b, c"));
+        assert_eq!(text("a").split_once(',').1, None);
+    }
+
+    #[test]
+    fn a_part_knows_its_place() {
+        let place = |text: &Text| match text.place() {
+            Place::File { span, .. } => span.clone(),
+            other => panic!("{other:?}"),
+        };
+        let line = text(r#"  x="a\t", bé,"#);
+        let fields: Vec<_> = line.parts(',').map(|part| place(&part)).collect();
+        assert_eq!(fields, [2..7, 11..14, 15..15]);
+        assert_eq!(place(&line.split_once('=').1.unwrap()), 5..15);
+    }
+
+    #[test]
+    fn quotes_take_the_meaning_from_special_characters_only() {
+        assert_eq!(text(r#""web""#).bare(), Some("web"));
+        assert_eq!(text(r#""10.0.1.1""#).bare(), None);
+        assert!(text(r#""set:"x"#).strip_prefix("set:").is_none());
+        assert_eq!(text("set:x").strip_prefix("set:").unwrap().as_str(), "x");
     }
 }

@@ -136,26 +136,24 @@ fn option(said: &mut Said<'_>, force: bool) -> Read {
 /// The value of a `dhcp-option`, or a line of a file of such values. `None`: an option for DHCPv6.
 pub(in super::super) fn read(text: &Text, force: bool) -> Result<Option<DhcpOption>, Diagnostic> {
     let (mut tests, mut wrap) = (Vec::new(), Wrap::None);
-    let mut rest = text.clone();
-    loop {
-        let (field, after) = rest.split_once(',');
+    let mut fields = text.parts(',');
+    while let Some(field) = fields.next() {
         if field.strip_prefix("option6:").is_some() {
             return Ok(None);
         }
         if field.strip_prefix("option:").is_some() || field.as_str().bytes().all(|c| c.is_ascii_digit()) {
-            return finish(tests, wrap, &field, after, force).map(Some);
+            return finish(tests, wrap, &field, fields.rest(), force).map(Some);
         }
         match wrapping(&field)? {
             Some(found) if wrap == Wrap::None => wrap = found,
             Some(_) => {
                 return Err(field.wrong("an option goes into one other only", "keep one of encap:, vendor:, vi-encap:"));
             }
-            // A tag needs no prefix here; but where nothing follows, it cannot be one.
-            None if after.is_some() => tests.push(test(&strip_tag(&field).unwrap_or(field))?),
-            None => return Err(no_option(text)),
+            // A tag needs no prefix here.
+            None => tests.push(test(&strip_tag(&field).unwrap_or(field))?),
         }
-        rest = after.ok_or_else(|| no_option(text))?;
     }
+    Err(no_option(text))
 }
 
 /// `encap:`, `vendor:` or `vi-encap:`.

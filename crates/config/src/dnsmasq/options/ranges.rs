@@ -95,8 +95,9 @@ pub(in super::super) fn dhcp_range(said: &mut Said<'_>) -> Read {
 /// Takes the tags at the start of `fields`: what to set, and what to test.
 fn range_tags(fields: &mut Vec<Text>) -> Result<(Option<Given<String>>, Vec<TagTest>), Diagnostic> {
     let (mut set, mut tests) = (None::<Given<String>>, Vec::new());
-    while fields.len() > 1 && !is_addresslike(&fields[0]) {
-        let field = fields.remove(0);
+    let last = fields.len().saturating_sub(1);
+    let tags = fields[..last].iter().take_while(|field| !is_addresslike(field)).count();
+    for field in fields.drain(..tags) {
         if let Some(name) = strip_tag(&field) {
             tests.push(test(&name)?);
             continue;

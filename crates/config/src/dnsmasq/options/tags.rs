@@ -85,12 +85,9 @@ pub(super) fn test(text: &Text) -> Result<TagTest, Diagnostic> {
 
 /// Takes the `tag:` fields at the start of `fields`.
 pub(super) fn leading_tests(fields: &mut Vec<Text>) -> Result<Vec<TagTest>, Diagnostic> {
-    let mut tests = Vec::new();
-    while let Some(tag) = fields.first().and_then(strip_tag) {
-        fields.remove(0);
-        tests.push(test(&tag)?);
-    }
-    Ok(tests)
+    let tags: Vec<_> = fields.iter().map_while(strip_tag).collect();
+    fields.drain(..tags.len());
+    tags.iter().map(test).collect()
 }
 
 /// The tag to set: `set:x`, `tag:x`, `net:x` or just `x`.

@@ -93,7 +93,8 @@ pub fn encode(code: u8, written: Written<'_>) -> Result<Value, BadValue> {
 /// # Errors
 /// [`BadValue`] as for [`encode`].
 pub fn encode_as(shape: Option<Shape>, written: Written<'_>) -> Result<Value, BadValue> {
-    let text = written.text.trim();
+    // White space that stood in quotes was meant: libvirt writes `252,"\n"`.
+    let text = if written.quoted { written.text } else { written.text.trim() };
     let value = match shape {
         _ if text.is_empty() => Value::Octets(Vec::new()),
         Some(Shape::Text) => Value::Octets(text.into()),
