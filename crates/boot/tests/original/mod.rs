@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boot::matching::{Condition, HardwarePattern, NamePattern, Tag, TagExpr, TagIf, TagRule, Tags, relay_agent, tags};
 use boot::rules::{Asked, BootRule, Carried, Defaults, OptionRule, Target, carried, renewal_times};
@@ -248,6 +248,11 @@ impl Lab {
             let status = Command::new("ip").args(line.split(' ')).status().expect("iproute2 is installed");
             assert!(status.success(), "ip {line}");
         }
+        // Until the kernel has noticed that there is a cable, it drops what is sent.
+        let deadline = Instant::now() + LONG;
+        while !["va", "vb"].iter().all(|end| is_up(end)) {
+            assert!(Instant::now() < deadline, "the cable between va and vb does not come up");
+        }
         for interface in ["all", "va", "vb"] {
             // Both ends are in one computer: packets come in from addresses that are its own.
             let folder = format!("/proc/sys/net/ipv4/conf/{interface}");
@@ -280,6 +285,11 @@ impl Lab {
         assert_eq!(original.answer(&self.client, request).carried.options, theirs);
         assert_eq!(rules.answer(request).carried.options, ours);
     }
+}
+
+fn is_up(interface: &str) -> bool {
+    let output = Command::new("ip").args(["-br", "link", "show", interface]).output().expect("iproute2 is installed");
+    String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1) == Some("UP")
 }
 
 /// A running dnsmasq; it ends with the value.
@@ -335,7 +345,9 @@ impl Original {
         let mut buffer = [0; 2048];
         let octets = match client.recv(&mut buffer) {
             Ok(octets) => &buffer[..octets],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("no answer: {:#?}", self.log_until("?")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                panic!("no answer: {:#?}", self.log.try_iter().collect::<Vec<_>>())
+            }
             Err(error) => panic!("{error}"),
         };
         let reply = Packet::parse(octets).expect("a DHCP message");
