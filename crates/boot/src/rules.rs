@@ -7,10 +7,10 @@ mod encapsulated;
 
 use std::net::Ipv4Addr;
 
-use dhcp::v4::code;
 use dhcp::v4::options::Value;
+use dhcp::v4::{Packet, code};
 
-use crate::matching::{Met, TagExpr, Tags};
+use crate::matching::{self, Met, Tag, TagExpr, TagIf, TagRule, Tags};
 
 /// Where an option goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,46 @@ pub struct BootRule {
     pub server_name: String,
     /// `siaddr`; `None`: our own address.
     pub server_address: Option<Ipv4Addr>,
+}
+
+/// A whole set of rules, as the dnsmasq dialect lowers to: they, and not [`crate::decide`], then say what is booted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The interface that is served; its name is a tag.
+    pub interface: String,
+    pub matches: Vec<TagRule>,
+    pub tag_ifs: Vec<TagIf>,
+    /// A request that meets one of these gets no answer.
+    pub ignore: Vec<TagExpr>,
+    /// Inclusive ranges with the tag that their addresses bring along.
+    pub ranges: Vec<(Ipv4Addr, Ipv4Addr, Tag)>,
+    pub options: Vec<OptionRule>,
+    pub boots: Vec<BootRule>,
+    /// Names of boot files stay in the header fields, whatever the client asks for.
+    pub keep_fields: bool,
+}
+
+impl Rules {
+    /// All tags of a request. `known`: a machine of the configuration. `address`: what it is given, once that is chosen.
+    pub fn tags(&self, packet: &Packet<'_>, known: bool, address: Option<Ipv4Addr>) -> Tags {
+        let mut base = Tags::default();
+        base.set(self.interface.as_str());
+        if known {
+            base.set("known");
+        }
+        for (first, last, tag) in &self.ranges {
+            if address.is_some_and(|address| (*first..=*last).contains(&address)) {
+                base.set_weak(tag.clone());
+            }
+        }
+        matching::tags(packet, base, &self.matches, &self.tag_ifs)
+    }
+
+    /// Whether a request gets no answer at all. The tags of ranges do not count here.
+    pub fn ignores(&self, packet: &Packet<'_>, known: bool) -> bool {
+        let tags = self.tags(packet, known, None);
+        self.ignore.iter().any(|expr| expr.holds(&tags))
+    }
 }
 
 /// What of a request decides which rules apply.

@@ -113,6 +113,8 @@ pub struct Dhcp {
     pub dns: Vec<Ipv4Addr>,
     /// Option 15.
     pub domain: Option<String>,
+    /// The rules of the dnsmasq dialect, which then say what answers carry and what is booted; lanboot.toml has none.
+    pub rules: Option<boot::rules::Rules>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

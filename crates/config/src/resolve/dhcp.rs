@@ -42,6 +42,7 @@ impl Resolver<'_> {
             router,
             dns: said.dns.iter().map(|given| given.value).collect(),
             domain: value(&said.domain),
+            rules: None,
         };
         (value(&said.enabled) != Some(false)).then_some(dhcp)
     }

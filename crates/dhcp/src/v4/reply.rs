@@ -144,6 +144,21 @@ impl Draft {
         self
     }
 
+    /// Adds an option even when its value is empty, as some rules want it.
+    pub fn raw_option(&mut self, code: u8, data: &[u8]) -> &mut Draft {
+        self.options.push((code, data.to_vec()));
+        self
+    }
+
+    /// Fills `siaddr`, `sname` (63 octets at most) and `file` (127), and no option.
+    pub fn fields(&mut self, next_server: Ipv4Addr, sname: &[u8], file: &[u8]) -> &mut Draft {
+        self.header[20..24].copy_from_slice(&next_server.octets());
+        let (sname, file) = (&sname[..sname.len().min(63)], &file[..file.len().min(127)]);
+        self.header[44..44 + sname.len()].copy_from_slice(sname);
+        self.header[108..108 + file.len()].copy_from_slice(file);
+        self
+    }
+
     /// Names the boot file in every place that some firmware reads: `siaddr` and 66, `file` and 67. A name longer than
     /// the 127 octets of `file` goes into option 67 alone.
     pub fn boot_file(&mut self, server: Ipv4Addr, name: &str) -> &mut Draft {
@@ -189,7 +204,7 @@ impl Draft {
         let mut octets = self.header.to_vec();
         octets[16..20].copy_from_slice(&self.yiaddr.octets());
         for (code, data) in self.options.iter().chain(&self.echoed) {
-            for part in data.chunks(255) {
+            for part in data.chunks(255).chain(data.is_empty().then_some(&[][..])) {
                 octets.extend([*code, part.len() as u8]);
                 octets.extend_from_slice(part);
             }
@@ -226,6 +241,11 @@ impl AckDraft {
     pub fn boot_file(&mut self, server: Ipv4Addr, name: &str) -> &mut AckDraft {
         self.0.boot_file(server, name);
         self
+    }
+
+    /// The draft, to be filled.
+    pub fn draft(&mut self) -> &mut Draft {
+        &mut self.0
     }
 
     /// Acknowledges a lease that is durable: only then is there a [`Granted`].

@@ -63,7 +63,8 @@ struct Pending {
     /// For the case that the store refuses: the NAK.
     refusal: Reply,
     facts: Facts,
-    decision: Decision,
+    boot_file: Option<String>,
+    because: Vec<String>,
     renewal: bool,
 }
 
@@ -115,6 +116,10 @@ impl Engine {
         let facts = Facts::of(&packet, mac, self.settings.address.addr(), self.machines.history(mac));
         if facts.stage != Stage::Os {
             self.machines.met(&facts, now.running);
+        }
+        let known = self.settings.dhcp.reservations.contains_key(&mac);
+        if self.settings.dhcp.rules.as_ref().is_some_and(|rules| rules.ignores(&packet, known)) {
+            return self.ignore(Some(mac), "a dhcp-ignore rule holds".to_owned());
         }
         let key = self.key(&packet, mac);
         let ctx = Ctx { packet, facts, key, now };
@@ -298,9 +303,8 @@ impl Engine {
         let decision = self.decide(ctx);
         let lease_secs = self.lease_secs(&ctx.packet);
         let mut draft = Draft::offer(&ctx.packet, self.settings.address.addr(), address, lease_secs);
-        answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision);
+        let boot_file = answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision, Some(address));
         self.effects.push(Effect::Send(draft.finish()));
-        let boot_file = decision.answer.boot_file().map(str::to_owned);
         self.happened(Some(ctx.facts.mac), Step::DhcpOffer { address, boot_file, because: decision.because });
     }
 
@@ -311,7 +315,8 @@ impl Engine {
         let decision = self.decide(ctx);
         let server = self.settings.address.addr();
         let mut draft = AckDraft::new(&ctx.packet, server);
-        answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision);
+        let filled = draft.draft();
+        let boot_file = answer::fill(filled, &ctx.packet, &self.settings, &ctx.facts, &decision, Some(address));
         let reserved = self.settings.dhcp.reservations.get(&ctx.facts.mac);
         let hostname = reserved.and_then(|reservation| reservation.hostname.clone()).or(ctx.facts.hostname.clone());
         let client_id = ctx.packet.option(code::CLIENT_ID).and_then(|id| ClientId::new(&id).ok());
@@ -325,11 +330,12 @@ impl Engine {
             now: ctx.now.wall,
         };
         let refusal = Draft::nak(&ctx.packet, server, "address is another client's").finish();
-        self.batch.push(Pending { grant, draft, refusal, facts: ctx.facts.clone(), decision, renewal });
+        let (facts, because) = (ctx.facts.clone(), decision.because);
+        self.batch.push(Pending { grant, draft, refusal, facts, boot_file, because, renewal });
     }
 
     fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { draft, refusal, facts, decision, renewal, .. } = pending;
+        let Pending { draft, refusal, facts, boot_file, because, renewal, .. } = pending;
         match result {
             Ok(lease) => {
                 self.holds.release(lease.address());
@@ -339,9 +345,9 @@ impl Engine {
                     stage: facts.stage,
                     address: lease.address(),
                     lease_secs: lease.lease_secs(),
-                    boot_file: decision.answer.boot_file().map(str::to_owned),
+                    boot_file,
                     renewal,
-                    because: decision.because,
+                    because,
                 };
                 self.happened(Some(facts.mac), step);
             }
@@ -362,7 +368,7 @@ impl Engine {
     fn inform(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
         let decision = self.decide(ctx);
         let mut draft = Draft::inform(&ctx.packet, self.settings.address.addr());
-        answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision);
+        answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision, None);
         self.effects.push(Effect::Send(draft.finish()));
         self.happened(Some(ctx.facts.mac), Step::DhcpInform { address });
     }
@@ -398,6 +404,11 @@ impl Engine {
 
     /// Asks the one place that chooses, and makes a broken loop known.
     fn decide(&mut self, ctx: &Ctx<'_>) -> Decision {
+        if let Some(rules) = &self.settings.dhcp.rules {
+            let known = self.settings.dhcp.reservations.contains_key(&ctx.facts.mac);
+            let because = vec![format!("dnsmasq rules with the tags {}", rules.tags(&ctx.packet, known, None))];
+            return Decision { answer: boot::Answer::Nothing, because, looped: None };
+        }
         let decision = boot::decide(&ctx.facts, &self.settings.policy, ctx.now.running);
         if let Some((loader, times)) = &decision.looped {
             self.happened(Some(ctx.facts.mac), Step::LoopBroken { loader: loader.clone(), times: *times });

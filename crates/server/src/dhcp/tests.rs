@@ -43,6 +43,7 @@ fn guide() -> Dhcp {
         router: Some(SERVER),
         dns: vec![],
         domain: None,
+        rules: None,
     }
 }
 
