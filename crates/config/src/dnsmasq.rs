@@ -6,6 +6,7 @@
 
 mod files;
 mod lists;
+pub mod lower;
 pub mod options;
 mod reader;
 mod syntax;

@@ -41,6 +41,12 @@ pub enum Command {
     Explain(Explain),
     /// Boot virtual machines against the real services, in a network of their own, and say whether they booted
     Lab(Lab),
+    /// Serve with dnsmasq's own options and files; see docs/dnsmasq.md
+    #[command(disable_help_flag = true)]
+    Dnsmasq {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        options: Vec<std::ffi::OsString>,
+    },
     /// List the leases
     Leases(Leases),
     /// iPXE's binaries: which are there, and how to get newer ones

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod dnsmasq;
 mod explain;
 mod firmware;
 mod lab;
@@ -11,6 +12,8 @@ mod setup;
 mod summary;
 mod up;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,6 +26,9 @@ use args::{Cli, Command};
 type Outcome = Result<ExitCode, Diagnostics>;
 
 fn main() -> ExitCode {
+    if let Some(options) = dnsmasq_options(&std::env::args_os().collect::<Vec<_>>()) {
+        return dnsmasq::dnsmasq(options);
+    }
     let command = Cli::parse().command;
     if matches!(command, Command::Check(_) | Command::Explain(_) | Command::Leases(_) | Command::Firmware(_)) {
         end_with_the_pipe();
@@ -33,6 +39,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Lab(args) => lab::lab(&args),
+        Command::Dnsmasq { options } => return dnsmasq::dnsmasq(&options),
         Command::Leases(args) => leases::list(&args),
         Command::Firmware(args) => firmware::firmware(&args),
     };
@@ -40,6 +47,16 @@ fn main() -> ExitCode {
         problem::print(&found);
         ExitCode::FAILURE
     })
+}
+
+/// The options that are dnsmasq's own, and not for our parser: behind `lanboot dnsmasq`, or under the name `dnsmasq`.
+fn dnsmasq_options(args: &[OsString]) -> Option<&[OsString]> {
+    let (program, rest) = args.split_first()?;
+    match rest.split_first() {
+        _ if Path::new(program).file_name() == Some("dnsmasq".as_ref()) => Some(rest),
+        Some((command, options)) if command == "dnsmasq" => Some(options),
+        _ => None,
+    }
 }
 
 /// `lanboot leases | head` ends quietly, as other programs do. Not for commands that have something to put back.

@@ -56,7 +56,7 @@ fn name_servers(config: &mut Config) {
 }
 
 /// Publishes iPXE's binaries behind everything that the user publishes, who may have better ones of the same names.
-fn publish_ipxe(config: &mut Config) -> Vec<Diagnostic> {
+pub fn publish_ipxe(config: &mut Config) -> Vec<Diagnostic> {
     let found = host::ipxe::find(config.ipxe.as_deref(), &firmware_dir(&config.state_dir));
     for (platform, path) in &found.binaries {
         let Some(platform) = Platform::by_name(platform) else { continue };

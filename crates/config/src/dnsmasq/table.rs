@@ -138,6 +138,14 @@ impl Row {
         }
     }
 
+    /// How far lanboot goes with it, in a word.
+    pub fn word(&self) -> &'static str {
+        match self.support {
+            Support::Honoured(_) if !super::lower::SERVED.contains(&self.name) => "read",
+            support => support.word(),
+        }
+    }
+
     pub(super) fn read(&self, said: &mut Said<'_>) -> Read {
         match self.support {
             Support::Honoured(read) => read(said),
@@ -214,7 +222,7 @@ pub fn markdown(family: Family) -> String {
             Support::Warned(why) => format!(": {why}"),
             Support::Refused(why, instead) => format!(": {why}; {instead}"),
         };
-        let (word, help) = (row.support.word(), row.help.replace('|', "\\|"));
+        let (word, help) = (row.word(), row.help.replace('|', "\\|"));
         writeln!(table, "| {letter}`{usage}` | {repeats} | {word}{why} | {help} |").expect("a String takes all");
     }
     table
@@ -225,6 +233,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn what_is_served_is_an_option_that_is_read() {
+        for name in super::super::lower::SERVED {
+            let row = find(name).unwrap_or_else(|| panic!("{name} is no option"));
+            assert!(matches!(row.support, Support::Honoured(_)), "{name}");
+        }
+    }
 
     #[test]
     fn names_and_letters_are_unique() {
