@@ -7,6 +7,7 @@ mod bad_input;
 mod check;
 mod clients;
 mod dhcp_clients;
+mod dnsmasq;
 mod harness;
 mod http_clients;
 mod kill9;
