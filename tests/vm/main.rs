@@ -119,6 +119,16 @@ fn the_guides_chain_boots_debians_installer() {
 }
 
 #[test]
+fn uefi_is_given_a_ready_made_trees_own_loader() {
+    let tree = "/usr/lib/debian-installer/images/12/amd64/text";
+    let lab = Lab::run("tree", &["--tftp-root", tree, "--firmware", "uefi-x64,uefi-http", "--expect", "GRUB"]);
+    lab.assert_passed();
+    let loaders = ["debian-installer/amd64/bootnetx64.efi", "debian-installer/amd64/grubx64.efi"];
+    assert_eq!(lab.files("uefi-x64-1", "tftp")[..2], loaders, "shim, and GRUB from beside it");
+    assert_eq!(lab.files("uefi-http-1", "http")[..2], loaders);
+}
+
+#[test]
 fn a_machine_that_does_not_boot_is_a_failure_that_says_how_far_it_came() {
     let lab = Lab::run(
         "nothing",

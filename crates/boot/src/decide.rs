@@ -124,20 +124,24 @@ impl Choice<'_> {
             return self.nothing(format!("no loader is known for {}", self.arch_text()));
         };
         let file = boot_file(target, platform);
-        match (file, self.policy.chain, self.policy.ipxe.get(&platform)) {
-            (Some(file), Chain::Direct, _) => {
-                self.say(format!("{file} straight to the firmware (boot.chain = \"direct\")"));
+        let chain = self.policy.chain;
+        match (file, self.policy.ipxe.get(&platform)) {
+            (Some(file), _) if chain.is_direct(platform, file) => {
+                self.say(match chain {
+                    Chain::Auto => format!("{file} straight to the firmware, which loads EFI binaries itself"),
+                    _ => format!("{file} straight to the firmware (boot.chain = \"direct\")"),
+                });
                 self.serve(file)
             }
-            (_, _, Some(loader)) => {
+            (_, Some(loader)) => {
                 self.say(format!("{loader} is the iPXE for {}", platform.name()));
                 self.serve(loader)
             }
-            (Some(file), Chain::Ipxe, None) => {
+            (Some(file), None) => {
                 self.say(format!("no iPXE is there for {}, so {file} straight to the firmware", platform.name()));
                 self.serve(file)
             }
-            (None, ..) => {
+            (None, None) => {
                 self.nothing(format!("no loader is there for {}: see `lanboot firmware list`", platform.name()))
             }
         }
@@ -305,6 +309,17 @@ mod tests {
         assert_eq!(answer(&facts(Stage::Ipxe, 0), &guide()), "tftp pxelinux.0");
         let direct = Policy { chain: Chain::Direct, ..guide() };
         assert_eq!(answer(&facts(Stage::Pxe, 0), &direct), "tftp pxelinux.0");
+    }
+
+    #[test]
+    fn an_efi_binary_goes_to_uefi_itself_unless_told_otherwise() {
+        let by_platform = BTreeMap::from([(Platform::UefiX64, "shimx64.efi".to_owned())]);
+        let tree = Policy { target: Target::BootFile { any: Some("pxelinux.0".into()), by_platform }, ..linux() };
+        assert_eq!(answer(&facts(Stage::Pxe, 7), &tree), "tftp shimx64.efi");
+        assert_eq!(answer(&facts(Stage::HttpBoot, 16), &tree), "http://10.0.1.1/shimx64.efi");
+        assert_eq!(answer(&facts(Stage::Pxe, 0), &tree), "tftp undionly.kpxe");
+        let chained = Policy { chain: Chain::Ipxe, ..tree };
+        assert_eq!(answer(&facts(Stage::Pxe, 7), &chained), "tftp snponly.efi");
     }
 
     #[test]

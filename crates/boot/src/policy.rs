@@ -57,7 +57,21 @@ pub enum ReplaceRomIpxe {
 /// Whether a boot file goes to the firmware itself or to iPXE first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Chain {
+    /// An EFI binary to UEFI firmware itself, which loads it as well as iPXE would, and shim better; all else by iPXE.
     #[default]
+    Auto,
     Ipxe,
     Direct,
+}
+
+impl Chain {
+    /// Whether this boot file is given to the firmware of this platform without iPXE before it.
+    pub fn is_direct(self, platform: Platform, file: &str) -> bool {
+        let is_efi_binary = file.to_ascii_lowercase().ends_with(".efi");
+        match self {
+            Chain::Auto => platform != Platform::Bios && is_efi_binary,
+            Chain::Ipxe => false,
+            Chain::Direct => true,
+        }
+    }
 }

@@ -89,7 +89,7 @@ pub const KEYS: &[Key] = &[
     key("boot", "ipxe", "path", "where the distribution's `ipxe` package puts them", "A folder with iPXE's binaries.", r#""/srv/ipxe""#, "--ipxe PATH"),
     key("boot", "replace_rom_ipxe", "`when-needed`, `always` or `never`", "when-needed", "When an iPXE that a network card brought along is replaced by ours: when it lacks HTTP, always, or never.",
         r#""always""#, ""),
-    key("boot", "chain", "`ipxe` or `direct`", "ipxe", "Whether a boot file is loaded through iPXE or goes to the firmware itself.", r#""direct""#, ""),
+    key("boot", "chain", "`auto`, `ipxe` or `direct`", "auto", "Whether a boot file is loaded through iPXE or goes to the firmware itself; `auto`: EFI binaries go to UEFI firmware itself.", r#""direct""#, ""),
 
     key("boot.files", "bios", "published name", "`boot.file`", "For x86 BIOS.", r#""pxelinux.0""#, ""),
     key("boot.files", "uefi-ia32", "published name", "`boot.file`", "For 32-bit x86 UEFI.", r#""bootia32.efi""#, ""),

@@ -129,6 +129,7 @@ impl Printer {
         };
         self.text("replace_rom_ipxe", replace_rom_ipxe);
         let chain = match config.boot.chain {
+            Chain::Auto => "auto",
             Chain::Ipxe => "ipxe",
             Chain::Direct => "direct",
         };

@@ -276,7 +276,7 @@ pub(crate) fn identity(text: &str) -> Read<Identity> {
 }
 
 pub(crate) fn chain(text: &str) -> Read<Chain> {
-    choice(text, &[("ipxe", Chain::Ipxe), ("direct", Chain::Direct)])
+    choice(text, &[("auto", Chain::Auto), ("ipxe", Chain::Ipxe), ("direct", Chain::Direct)])
 }
 
 pub(crate) fn replace_rom_ipxe(text: &str) -> Read<ReplaceRomIpxe> {

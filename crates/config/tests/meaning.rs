@@ -148,7 +148,7 @@ fn a_debian_netboot_tree_is_known_by_its_looks() {
         (Platform::UefiArm64, "debian-installer/arm64/grubaa64.efi".to_owned()),
     ]);
     assert_eq!(config.boot.target, Target::BootFile { any: None, by_platform });
-    assert_eq!(config.boot.chain, Chain::Ipxe);
+    assert_eq!(config.boot.chain, Chain::Auto);
     assert_eq!(config.publish, [folder("/srv/netboot/text")]);
 }
 

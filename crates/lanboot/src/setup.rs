@@ -66,8 +66,16 @@ pub fn publish_ipxe(config: &mut Config) -> Vec<Diagnostic> {
         config.boot.ipxe.insert(platform, name.clone());
         config.publish.push(Publish { name, source: Source::File(path.clone()), role: Role::Loader });
     }
-    let needed = !matches!(config.boot.target, boot::Target::Nothing) && config.boot.chain == boot::Chain::Ipxe;
-    let missing = |platform: &Platform| needed && !config.boot.ipxe.contains_key(platform);
+    let policy = &config.boot;
+    let needed = |platform: Platform| match &policy.target {
+        boot::Target::Nothing => false,
+        boot::Target::Linux { .. } | boot::Target::Script { .. } => true,
+        boot::Target::BootFile { any, by_platform } => {
+            let file = by_platform.get(&platform).or(any.as_ref());
+            file.is_some_and(|file| !policy.chain.is_direct(platform, file))
+        }
+    };
+    let missing = |platform: &Platform| needed(*platform) && !policy.ipxe.contains_key(platform);
     let warning = |platform: Platform| {
         let found = crate::problem::of(found.missing(platform.name(), &Distribution::of_this_host()));
         Diagnostic { severity: config::Severity::Warning, ..found }

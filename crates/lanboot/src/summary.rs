@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use boot::{Chain, Target};
+use boot::Target;
 use config::Config;
 use dhcp::Platform;
 use host::Applied;
@@ -82,9 +82,10 @@ fn boot_lines(config: &Config) -> Vec<String> {
             _ => None,
         };
         let end = file.map_or(end.as_str(), String::as_str);
-        let chain = match (policy.ipxe.get(&platform), policy.chain, file) {
-            (_, Chain::Direct, Some(file)) | (None, _, Some(file)) => file.clone(),
-            (Some(ipxe), _, _) if !end.is_empty() => format!("{ipxe} > {end}"),
+        let chain = match (policy.ipxe.get(&platform), file) {
+            (_, Some(file)) if policy.chain.is_direct(platform, file) => file.clone(),
+            (None, Some(file)) => file.clone(),
+            (Some(ipxe), _) if !end.is_empty() => format!("{ipxe} > {end}"),
             _ => "nothing: see `lanboot firmware list`".into(),
         };
         lines.push(format!("{:<11} > {chain}", platform_text(platform)));
