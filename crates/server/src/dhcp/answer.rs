@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use boot::rules::{Asked, Defaults, Rules, carried};
 use boot::{Answer, Decision, Facts};
-use dhcp::v4::{Draft, Packet, code};
+use dhcp::v4::{Draft, MessageType, Packet, code};
 use journal::Stage;
 
 use super::Settings;
@@ -62,13 +62,16 @@ fn by_rules(
         vendor_class: vendor_class.as_deref(),
         ours: settings.address.addr(),
     };
+    // Once it has a lease, a machine hears the name that it is known by, which may be what it calls itself.
+    let takes_lease = request.message_type() == Some(MessageType::Request);
+    let own_name = facts.hostname.clone().filter(|_| takes_lease);
     let defaults = Defaults {
         netmask: Some(settings.address.netmask()),
         broadcast: Some(settings.address.broadcast()),
         router: dhcp.router,
         dns: dhcp.dns.clone(),
         domain: dhcp.domain.clone(),
-        hostname: reservation.and_then(|reservation| reservation.hostname.clone()),
+        hostname: reservation.and_then(|reservation| reservation.hostname.clone()).or(own_name),
     };
     let carried = carried(&defaults, &rules.options, &rules.boots, &asked, rules.keep_fields);
     draft.fields(carried.next_server, &carried.server_name, &carried.file);

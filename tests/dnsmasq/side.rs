@@ -1,0 +1,124 @@
+//! One server in a network of its own, with a client's socket at the other end of its cable.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dhcp::v4::Packet;
+use mac::Mac;
+
+use crate::harness::{Folder, LONG, Network, Program};
+use crate::messages::{self, Message, SERVER};
+use crate::wire::{Datagram, Wire};
+
+/// Questions are put again after this long while a server starts.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// A machine that asks what everyone must answer, so that silence before it is known to be silence.
+const FENCE: u8 = 0xfe;
+const FENCE_AT: Ipv4Addr = messages::host(254);
+/// Transaction ids of the fences; the packets of scenarios have lower ones.
+const FENCE_XIDS: u32 = 0x4000_0000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Dnsmasq,
+    Lanboot,
+}
+
+pub struct Side {
+    which: Which,
+    wire: Wire,
+    _server: Program,
+    _networks: [Network; 2],
+    folder: Folder,
+    next_xid: u32,
+    next_fence: u32,
+}
+
+impl Side {
+    pub fn start(which: Which, conf: &[String]) -> Side {
+        let (serving, client) = (Network::new(), Network::new());
+        serving.cable("net", &client, "eth0");
+        serving.run("ip address add 10.0.1.1/24 brd + dev net");
+        let folder = Folder::new();
+        let mut lines = conf.join("\n");
+        lines += &format!("\nport=0\nno-ping\ninterface=net\nbind-interfaces\npid-file=\n");
+        lines += &format!("dhcp-leasefile={}\n", folder.0.join("leases").display());
+        let conf = folder.0.join("dnsmasq.conf");
+        fs::write(&conf, lines).expect("room for a file");
+        let program = match which {
+            Which::Dnsmasq => "/usr/sbin/dnsmasq".to_owned(),
+            Which::Lanboot => format!("{} dnsmasq", env!("CARGO_BIN_EXE_lanboot")),
+        };
+        let server = Program::start(serving.command(&format!("{program} --no-daemon -C {}", conf.display())));
+        let wire = Wire::on(&client, PATIENCE);
+        let networks = [serving, client];
+        let mut side =
+            Side { which, wire, _server: server, _networks: networks, folder, next_xid: 1, next_fence: FENCE_XIDS };
+        side.fence();
+        side
+    }
+
+    /// Everything that the server answers to one message.
+    pub fn ask(&mut self, message: &Message) -> Vec<Datagram> {
+        self.next_xid += 1;
+        let message = message.clone().xid(self.next_xid);
+        self.send(&message);
+        let mut answers = self.fence();
+        // The first may have overtaken an acknowledgement that waited for its lease to be written, and the second one
+        // that waited for ARP.
+        answers.extend(self.fence());
+        answers.extend(self.fence());
+        answers.retain(|answer| answer.payload.get(4..8) == message.0.get(4..8));
+        answers
+    }
+
+    fn send(&mut self, message: &Message) {
+        let packet = Packet::parse(&message.0).expect("a DHCP message");
+        let mac = Mac(message.0[28..34].try_into().expect("six octets"));
+        let (relay, own) = (packet.giaddr(), packet.ciaddr());
+        let (from, port) = if relay.is_unspecified() { (own, 68) } else { (relay, 67) };
+        self.wire.at_home.extend([own, relay].into_iter().filter(|at| !at.is_unspecified()).map(|at| (at, mac)));
+        let to = if own.is_unspecified() { Ipv4Addr::BROADCAST } else { SERVER };
+        let to = (if relay.is_unspecified() { to } else { SERVER }, 67);
+        self.wire.send(&Datagram { mac, from: (from, port), to, payload: message.0.clone() });
+    }
+
+    /// Puts a question that is always answered, until it is; gives what came before.
+    fn fence(&mut self) -> Vec<Datagram> {
+        self.next_fence += 1;
+        let fence = messages::inform(FENCE, FENCE_AT).xid(self.next_fence);
+        let mut before = Vec::new();
+        for _ in 0..LONG.as_millis() / PATIENCE.as_millis() {
+            self.send(&fence);
+            while let Some(answer) = self.wire.receive() {
+                if answer.payload.get(4..8) == fence.0.get(4..8) {
+                    return before;
+                }
+                before.push(answer);
+            }
+        }
+        panic!("{:?} does not answer: {}", self.which, self.said());
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.lease_file()).unwrap_or_default()
+    }
+
+    fn lease_file(&self) -> PathBuf {
+        self.folder.0.join("leases")
+    }
+
+    /// The lease file: address to expiry (seconds; 0 for never) and the rest of the line.
+    pub fn leases(&self) -> BTreeMap<String, (u64, String)> {
+        let text = fs::read_to_string(self.lease_file()).unwrap_or_default();
+        let line = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let [expiry, mac, address, name, id] = words[..] else { panic!("{:?} wrote `{line}`", self.which) };
+            (address.to_owned(), (expiry.parse().expect("a number"), format!("{mac} {name} {id}")))
+        };
+        text.lines().map(line).collect()
+    }
+}
