@@ -116,6 +116,18 @@ impl Message {
         self
     }
 
+    /// Damages the octet at this place.
+    pub fn octet(mut self, at: usize, octet: u8) -> Message {
+        self.0[at] = octet;
+        self
+    }
+
+    /// Ends early.
+    pub fn cut(mut self, octets: usize) -> Message {
+        self.0.truncate(octets);
+        self
+    }
+
     pub fn xid(mut self, xid: u32) -> Message {
         self.0[4..8].copy_from_slice(&xid.to_be_bytes());
         self

@@ -11,6 +11,8 @@ pub struct Group {
     name: &'static str,
     conf: Vec<String>,
     steps: Vec<Step>,
+    /// Holds for every message.
+    allowed: Vec<Allowed>,
     leases_differ: Option<&'static str>,
 }
 
@@ -37,7 +39,7 @@ impl Group {
     /// `conf`: lines of a configuration file.
     pub fn new(name: &'static str, conf: &[&str]) -> Group {
         let conf = conf.iter().map(|line| (*line).to_owned()).collect();
-        Group { name, conf, steps: Vec::new(), leases_differ: None }
+        Group { name, conf, steps: Vec::new(), allowed: Vec::new(), leases_differ: None }
     }
 
     pub fn then(mut self, name: &'static str, message: Message) -> Group {
@@ -61,6 +63,12 @@ impl Group {
         self
     }
 
+    /// Any answer of this group may differ so on purpose.
+    pub fn throughout(mut self, what: What, because: &'static str) -> Group {
+        self.allowed.push(Allowed { what, because, by_chance: true });
+        self
+    }
+
     /// The answer to the message before has something in it that is left to chance.
     pub fn varies(mut self, what: What, because: &'static str) -> Group {
         self.allow(Allowed { what, because, by_chance: true });
@@ -78,21 +86,26 @@ impl Group {
         let mut failures = Vec::new();
         for step in &self.steps {
             let found = compare::answers(&theirs.ask(&step.message), &ours.ask(&step.message));
-            failures.extend(judge(&format!("{}: {}", self.name, step.name), &found, &step.allowed));
+            failures.extend(judge(&format!("{}: {}", self.name, step.name), &found, &step.allowed, &self.allowed));
         }
         let leases = |because| Allowed { what: What::Leases, because, by_chance: false };
         let allowed: Vec<_> = self.leases_differ.into_iter().map(leases).collect();
         let found: Vec<_> = lease_files(&theirs, &ours).into_iter().collect();
-        failures.extend(judge(&format!("{}: the lease file", self.name), &found, &allowed));
+        failures.extend(judge(&format!("{}: the lease file", self.name), &found, &allowed, &[]));
         failures
     }
 }
 
-fn judge(name: &str, found: &[Difference], allowed: &[Allowed]) -> Vec<String> {
+fn judge(name: &str, found: &[Difference], allowed: &[Allowed], throughout: &[Allowed]) -> Vec<String> {
     let mut failures = Vec::new();
     for Difference { what, theirs, ours } in found {
         let always = ALWAYS.iter().find(|(always, _)| always == what).map(|(_, because)| *because);
-        match always.or(allowed.iter().find(|allowed| allowed.what == *what).map(|allowed| allowed.because)) {
+        match always.or(allowed
+            .iter()
+            .chain(throughout)
+            .find(|allowed| allowed.what == *what)
+            .map(|allowed| allowed.because))
+        {
             Some(because) => println!("{name}: {what:?} is `{theirs}` there, `{ours}` here: {because}"),
             None => failures.push(format!("{name}: {what:?}\n  dnsmasq: {theirs}\n  lanboot: {ours}")),
         }

@@ -6,15 +6,16 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dhcp::v4::Packet;
 use mac::Mac;
+use nix::sys::signal::Signal;
 
-use crate::harness::{Folder, LONG, Network, Program};
+use crate::harness::{Folder, Network, Program};
 use crate::messages::{self, Message, SERVER};
 use crate::wire::{Datagram, Wire};
 
 /// Questions are put again after this long while a server starts.
 const PATIENCE: Duration = Duration::from_millis(50);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// A machine that asks what everyone must answer, so that silence before it is known to be silence.
 const FENCE: u8 = 0xfe;
 const FENCE_AT: Ipv4Addr = messages::host(254);
@@ -30,7 +31,8 @@ pub enum Which {
 pub struct Side {
     which: Which,
     wire: Wire,
-    _server: Program,
+    /// `None` when it is to be heard why it does not answer.
+    server: Option<Program>,
     _networks: [Network; 2],
     folder: Folder,
     next_xid: u32,
@@ -44,7 +46,7 @@ impl Side {
         serving.run("ip address add 10.0.1.1/24 brd + dev net");
         let folder = Folder::new();
         let mut lines = conf.join("\n");
-        lines += &format!("\nport=0\nno-ping\ninterface=net\nbind-interfaces\npid-file=\n");
+        lines += "\nport=0\nno-ping\ninterface=net\nbind-interfaces\npid-file=\n";
         lines += &format!("dhcp-leasefile={}\n", folder.0.join("leases").display());
         let conf = folder.0.join("dnsmasq.conf");
         fs::write(&conf, lines).expect("room for a file");
@@ -55,8 +57,15 @@ impl Side {
         let server = Program::start(serving.command(&format!("{program} --no-daemon -C {}", conf.display())));
         let wire = Wire::on(&client, PATIENCE);
         let networks = [serving, client];
-        let mut side =
-            Side { which, wire, _server: server, _networks: networks, folder, next_xid: 1, next_fence: FENCE_XIDS };
+        let mut side = Side {
+            which,
+            wire,
+            server: Some(server),
+            _networks: networks,
+            folder,
+            next_xid: 1,
+            next_fence: FENCE_XIDS,
+        };
         side.fence();
         side
     }
@@ -76,9 +85,10 @@ impl Side {
     }
 
     fn send(&mut self, message: &Message) {
-        let packet = Packet::parse(&message.0).expect("a DHCP message");
+        // Read by hand: it may be malformed on purpose.
+        let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&message.0[at..at + 4]).expect("four octets"));
         let mac = Mac(message.0[28..34].try_into().expect("six octets"));
-        let (relay, own) = (packet.giaddr(), packet.ciaddr());
+        let (own, relay) = (address(12), address(24));
         let (from, port) = if relay.is_unspecified() { (own, 68) } else { (relay, 67) };
         self.wire.at_home.extend([own, relay].into_iter().filter(|at| !at.is_unspecified()).map(|at| (at, mac)));
         let to = if own.is_unspecified() { Ipv4Addr::BROADCAST } else { SERVER };
@@ -91,7 +101,7 @@ impl Side {
         self.next_fence += 1;
         let fence = messages::inform(FENCE, FENCE_AT).xid(self.next_fence);
         let mut before = Vec::new();
-        for _ in 0..LONG.as_millis() / PATIENCE.as_millis() {
+        for _ in 0..ANSWERS_WITHIN.as_millis() / PATIENCE.as_millis() {
             self.send(&fence);
             while let Some(answer) = self.wire.receive() {
                 if answer.payload.get(4..8) == fence.0.get(4..8) {
@@ -100,11 +110,9 @@ impl Side {
                 before.push(answer);
             }
         }
-        panic!("{:?} does not answer: {}", self.which, self.said());
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.lease_file()).unwrap_or_default()
+        let server = self.server.take().expect("it is ended once");
+        server.signal(Signal::SIGKILL);
+        panic!("{:?} does not answer:\n{}", self.which, server.finish().err);
     }
 
     fn lease_file(&self) -> PathBuf {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use dhcp::v4::code;
 
-use super::ranged;
+use super::{FUZZ, ranged};
 use crate::compare::What;
 use crate::messages::{captured, decline, discover, host, inform, mac, reboot, release, renew, select};
 use crate::scenario::{Group, run};
@@ -13,7 +13,6 @@ const ASKED: &[u8] = &[1, 3, 6, 12, 15, 28, 42, 51, 58, 59];
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 7);
 const OTHER_SERVER: [u8; 4] = [10, 0, 1, 2];
 
-const FUZZ: &str = "dnsmasq takes a random time off T1 and T2 of a renewal";
 const LOWEST: &str = "its manual says: from the lowest free address; it goes on behind the highest leased one";
 
 #[test]
@@ -121,7 +120,7 @@ fn firmware_under_the_guides_lines() {
         "dhcp-sequential-ip",
         "dhcp-authoritative",
     ];
-    let boots = [&LINE[..], &CONF[2..]].concat();
+    let boots = [LINE, &CONF[2..]].concat();
     let steps = |group: Group, first: u8| {
         let all = [
             ("seabios-ipxe/01-discover", "seabios-ipxe/02-request"),

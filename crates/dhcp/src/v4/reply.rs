@@ -185,7 +185,8 @@ impl Draft {
 
     /// The octets, padded to BOOTP's size. Not for a DHCPACK of a lease: see [`AckDraft::finish`].
     ///
-    /// A message that is longer than the client takes goes without the second copies of what `sname` and `file` hold.
+    /// A message that is longer than the client takes goes without the second copies of what `sname` and `file` hold, and
+    /// then without what still does not fit.
     pub fn finish(mut self) -> Reply {
         let reply = self.write();
         if reply.octets.len() <= self.most_octets {
@@ -197,7 +198,23 @@ impl Draft {
             code::BOOTFILE => !file_is_there,
             _ => true,
         });
+        self.leave_out_what_does_not_fit();
         self.write()
+    }
+
+    /// First come, first served: the options that every answer needs stand in front. A boot file's name that is nowhere
+    /// else stays in any case, as without it the answer is for nothing; where it is too long alone, nothing helps.
+    fn leave_out_what_does_not_fit(&mut self) {
+        let octets = |data: &[u8]| data.len() + 2 * data.len().div_ceil(255).max(1);
+        let stays = |code: u8| code == code::BOOTFILE;
+        let staying = self.options.iter().filter(|(code, _)| stays(*code)).chain(&self.echoed);
+        let fixed: usize = staying.map(|(_, data)| octets(data)).sum();
+        let Some(mut room) = self.most_octets.checked_sub(HEADER_OCTETS + fixed + 1) else { return };
+        self.options.retain(|(code, data)| {
+            let left = room.checked_sub(octets(data)).filter(|_| !stays(*code));
+            room = left.unwrap_or(room);
+            left.is_some() || stays(*code)
+        });
     }
 
     fn write(&self) -> Reply {
@@ -359,6 +376,17 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_left_out_and_what_fits_behind_it_is_not() {
+        let octets = request(&[(53, &[1]), (61, &[1, 2, 3])]);
+        let mut draft = Draft::offer(&Packet::parse(&octets).unwrap(), US, YOURS, 60);
+        draft.option(224, &[7; 200]).option(225, &[7; 200]).option(3, &US.octets());
+        let reply = draft.finish();
+        let codes: Vec<u8> = Packet::parse(&reply.octets).unwrap().options().map(|(code, _)| code).collect();
+        assert_eq!(codes, [53, 54, 51, 58, 59, 224, 3, 61]);
+        assert!(reply.octets.len() <= 548);
+    }
+
+    #[test]
     fn a_long_boot_file_name_goes_into_option_67_alone() {
         let url = format!("http://10.0.1.1/{}", "x".repeat(300));
         let octets = request(&[(53, &[1])]);
@@ -367,5 +395,6 @@ mod tests {
         let reply = draft.finish();
         assert_eq!(reply.octets[108], 0);
         assert_eq!(Packet::parse(&reply.octets).unwrap().text(67).unwrap(), url);
+        assert_eq!(Packet::parse(&reply.octets).unwrap().message_type(), Some(MessageType::Offer));
     }
 }
