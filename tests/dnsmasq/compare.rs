@@ -46,13 +46,13 @@ pub fn answers(theirs: &[Datagram], ours: &[Datagram]) -> Vec<Difference> {
     match (theirs, ours) {
         ([], []) => Vec::new(),
         ([theirs], [ours]) if kind(&theirs.payload) == kind(&ours.payload) => answer(theirs, ours),
-        _ => {
-            let kinds = |answers: &[Datagram]| {
-                answers.iter().map(|answer| kind(&answer.payload)).collect::<Vec<_>>().join(", ")
-            };
-            vec![Difference::new(What::Answered, kinds(theirs), kinds(ours))]
-        }
+        _ => vec![Difference::new(What::Answered, kinds(theirs), kinds(ours))],
     }
+}
+
+/// The message types of answers, one behind the other.
+pub fn kinds(answers: &[Datagram]) -> String {
+    answers.iter().map(|answer| kind(&answer.payload)).collect::<Vec<_>>().join(", ")
 }
 
 fn kind(payload: &[u8]) -> String {

@@ -85,8 +85,11 @@ impl Group {
         let mut ours = Side::start(Which::Lanboot, &self.conf);
         let mut failures = Vec::new();
         for step in &self.steps {
-            let found = compare::answers(&theirs.ask(&step.message), &ours.ask(&step.message));
-            failures.extend(judge(&format!("{}: {}", self.name, step.name), &found, &step.allowed, &self.allowed));
+            let name = format!("{}: {}", self.name, step.name);
+            let (theirs, ours) = (theirs.ask(&step.message), ours.ask(&step.message));
+            println!("{name}: `{}` there, `{}` here", compare::kinds(&theirs), compare::kinds(&ours));
+            let found = compare::answers(&theirs, &ours);
+            failures.extend(judge(&name, &found, &step.allowed, &self.allowed));
         }
         let leases = |because| Allowed { what: What::Leases, because, by_chance: false };
         let allowed: Vec<_> = self.leases_differ.into_iter().map(leases).collect();

@@ -142,3 +142,48 @@ fn firmware_under_the_guides_lines() {
         steps(Group::new("the guide's third line", &boots), 2),
     ]);
 }
+
+#[test]
+fn identifiers_names_and_lists() {
+    const MACHINE: &str = "a machine is known by its MAC: firmware, loader and system, which identify themselves \
+                           differently, share one address";
+    const FQDN: &str = "not yet: RFC 4702 is not spoken, so a name in option 81 is not heard";
+    let identified = |id: &[u8]| discover(1).asks(ASKED).with(code::CLIENT_ID, id);
+    let fqdn = |flags: u8| [&[flags, 0, 0][..], b"pc"].concat();
+    run(&[
+        Group::new("identifiers", &ranged(&[]))
+            .then("one", identified(&[0, 1]))
+            .then("one, REQUEST", select(1, host(100)).with(code::CLIENT_ID, &[0, 1]))
+            .then("another of the same machine", identified(&[0, 2]))
+            .differs(What::Field("yiaddr"), MACHINE)
+            .differs(What::Field("to"), MACHINE),
+        Group::new("names", &ranged(&[]))
+            .throughout(What::Option(code::FQDN), FQDN)
+            .then("FQDN, server to update", discover(2).asks(ASKED).with(code::FQDN, &fqdn(1)))
+            .differs(What::Option(code::HOST_NAME), FQDN)
+            .then("FQDN, client updates", discover(2).asks(ASKED).with(code::FQDN, &fqdn(0)))
+            .differs(What::Option(code::HOST_NAME), FQDN)
+            .then("FQDN, REQUEST", select(2, host(100)).asks(ASKED).with(code::FQDN, &fqdn(1)))
+            .differs(What::Option(code::HOST_NAME), FQDN)
+            .then("a name with a domain", select(2, host(100)).asks(ASKED).with(code::HOST_NAME, b"pc.example.org"))
+            .then("not a name", select(2, host(100)).asks(ASKED).with(code::HOST_NAME, b"p c!"))
+            .differs(What::Leases, "not yet: a name outlives a request that has none"),
+        Group::new("lists", &ranged(&[]))
+            .then("codes twice", discover(3).asks(&[1, 1, 3, 3, 1]))
+            .then("rapid commit, not allowed", discover(3).asks(ASKED).with(code::RAPID_COMMIT, &[]))
+            .then("a maximum size too small", discover(3).asks(ASKED).with(code::MAX_MESSAGE_SIZE, &[0, 100])),
+    ]);
+}
+
+#[test]
+fn addresses_by_hash() {
+    const WHICH: &str =
+        "which address a machine finds first is nobody's promise; a lease file that is taken over keeps it";
+    run(&[Group::new("hashed", &["dhcp-range=10.0.1.100,10.0.1.150,1h"])
+        .throughout(What::Field("yiaddr"), WHICH)
+        .throughout(What::Field("to"), WHICH)
+        .then("DISCOVER", discover(1).asks(ASKED))
+        .then("DISCOVER of another", discover(2).asks(ASKED))
+        .then("one with a wish", discover(3).asks(ASKED).with(code::REQUESTED_ADDRESS, &host(120).octets()))
+        .then("its REQUEST", select(3, host(120)).asks(ASKED))]);
+}

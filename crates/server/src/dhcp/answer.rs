@@ -64,7 +64,7 @@ fn by_rules(
     };
     // Once it has a lease, a machine hears the name that it is known by, which may be what it calls itself.
     let takes_lease = request.message_type() == Some(MessageType::Request);
-    let own_name = facts.hostname.clone().filter(|_| takes_lease);
+    let own_name = own_name(settings, facts).filter(|_| takes_lease);
     let defaults = Defaults {
         netmask: Some(settings.address.netmask()),
         broadcast: Some(settings.address.broadcast()),
@@ -81,6 +81,13 @@ fn by_rules(
     let in_options = carried.options.iter().find(|(code, _)| *code == code::BOOTFILE).map(|(_, name)| name.as_slice());
     let name = Some(carried.file.as_slice()).filter(|file| !file.is_empty()).or(in_options)?;
     Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
+}
+
+/// What a machine calls itself. As in dnsmasq, the rules of its dialect take the name without a domain.
+pub(super) fn own_name(settings: &Settings, facts: &Facts) -> Option<String> {
+    let name = facts.hostname.as_deref()?;
+    let first = name.split('.').next().filter(|_| settings.dhcp.rules.is_some());
+    Some(first.unwrap_or(name).to_owned())
 }
 
 fn network(draft: &mut Draft, request: &Packet<'_>, settings: &Settings, facts: &Facts) {

@@ -318,7 +318,9 @@ impl Engine {
         let filled = draft.draft();
         let boot_file = answer::fill(filled, &ctx.packet, &self.settings, &ctx.facts, &decision, Some(address));
         let reserved = self.settings.dhcp.reservations.get(&ctx.facts.mac);
-        let hostname = reserved.and_then(|reservation| reservation.hostname.clone()).or(ctx.facts.hostname.clone());
+        let hostname = reserved
+            .and_then(|reservation| reservation.hostname.clone())
+            .or_else(|| answer::own_name(&self.settings, &ctx.facts));
         let client_id = ctx.packet.option(code::CLIENT_ID).and_then(|id| ClientId::new(&id).ok());
         let grant = Grant {
             address,
