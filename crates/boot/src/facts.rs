@@ -45,13 +45,9 @@ pub struct Ipxe {
 
 /// Feature sub-options of option 175 (iPXE `features.h`).
 pub mod feature {
-    pub const PXE_EXT: u8 = 0x10;
     pub const HTTP: u8 = 0x13;
     pub const HTTPS: u8 = 0x14;
     pub const DNS: u8 = 0x17;
-    pub const BZIMAGE: u8 = 0x18;
-    pub const PXE: u8 = 0x21;
-    pub const EFI: u8 = 0x24;
 }
 
 impl Ipxe {

@@ -78,9 +78,6 @@ const TABLE: &[Row] = &[
 
 impl ClientArch {
     pub const BIOS: ClientArch = ClientArch(0);
-    pub const UEFI_X64: ClientArch = ClientArch(7);
-    pub const UEFI_ARM64: ClientArch = ClientArch(11);
-    pub const UEFI_X64_HTTP: ClientArch = ClientArch(16);
 
     fn row(self) -> Option<&'static Row> {
         TABLE.iter().find(|row| row.code == self.0)

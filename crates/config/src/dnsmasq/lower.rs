@@ -32,7 +32,7 @@ use crate::{
 #[rustfmt::skip]
 pub const SERVED: &[&str] = &[
     "keep-in-foreground", "no-daemon", "pid-file", "conf-file", "conf-dir", "conf-script", "test", "version", "help",
-    "log-dhcp", "quiet-dhcp", "quiet-tftp",
+    "log-facility",
     "interface", "except-interface", "listen-address", "bind-interfaces", "bind-dynamic", "port",
     "dhcp-range", "dhcp-host", "dhcp-lease-max", "dhcp-leasefile", "dhcp-authoritative", "dhcp-sequential-ip",
     "dhcp-no-override", "no-ping",
@@ -41,6 +41,15 @@ pub const SERVED: &[&str] = &[
     "dhcp-option", "dhcp-option-force", "dhcp-boot",
     "enable-tftp", "tftp-root", "tftp-max",
     "http-root", "http-port",
+];
+
+/// The options that are read by their grammar and then only warned of, each with the reason.
+pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("user", "lanboot goes on as the user who started it, for now"),
+    ("group", "lanboot goes on as the group that started it, for now"),
+    ("log-dhcp", "the journal has every exchange, with its tags, in any case"),
+    ("quiet-dhcp", "the journal keeps every exchange"),
+    ("quiet-tftp", "the journal keeps every transfer"),
 ];
 
 /// What a dnsmasq command line comes to.
@@ -120,16 +129,13 @@ impl Lowering {
         let place = &directive.place;
         match &directive.meaning {
             Meaning::Nothing | Meaning::NoDns | Meaning::BindInterfaces | Meaning::BindDynamic => {}
-            Meaning::LogDhcp | Meaning::QuietDhcp | Meaning::QuietTftp => {}
+            Meaning::User(Some(_)) | Meaning::Group(Some(_)) => self.without_effect(directive),
+            Meaning::LogDhcp | Meaning::QuietDhcp | Meaning::QuietTftp => self.without_effect(directive),
             Meaning::KeepInForeground | Meaning::NoDaemon => self.process.foreground = true,
             Meaning::User(None) | Meaning::Group(None) => {}
-            Meaning::User(Some(_)) | Meaning::Group(Some(_)) => self.no_effect(
-                directive,
-                "lanboot goes on as the user who started it, for now",
-                "run it in a service unit with the rights that it needs",
-            ),
             Meaning::PidFile(path) => self.process.pid_file = Some(path.clone()),
             Meaning::LogTo(LogTo::StandardError) => {}
+            Meaning::LogTo(_) => self.later(directive, " to syslog or a file"),
             Meaning::Interface(patterns) => {
                 self.interfaces.extend(patterns.iter().map(|pattern| (pattern.clone(), place.clone())));
             }
@@ -167,9 +173,11 @@ impl Lowering {
         self.found.push(Diagnostic::error(what).at(directive.place.clone()).fix(fix));
     }
 
-    fn no_effect(&mut self, directive: &Directive, why: &str, fix: &str) {
-        let what = format!("`{}` changes nothing here: {why}", directive.row.name);
-        self.found.push(Diagnostic::warning(what).at(directive.place.clone()).fix(fix));
+    fn without_effect(&mut self, directive: &Directive) {
+        let reason = WITHOUT_EFFECT.iter().find(|(name, _)| *name == directive.row.name);
+        let (name, why) = reason.expect("whatever is warned of here is in the table");
+        let what = format!("`{name}` changes nothing here: {why}");
+        self.found.push(Diagnostic::warning(what).at(directive.place.clone()));
     }
 
     fn range(&mut self, range: &DhcpRange, directive: &Directive) {
@@ -192,7 +200,10 @@ impl Lowering {
                 Some(mac) => {
                     let address = host.address.as_ref().map(|address| address.value);
                     let hostname = host.name.as_ref().map(|name| name.value.clone());
-                    self.hosts.insert(mac, Reservation { address, hostname });
+                    // dnsmasq looks at all lines of a machine; we keep one, so a second must not replace it unseen.
+                    if self.hosts.insert(mac, Reservation { address, hostname }).is_some() {
+                        self.later(directive, " twice for one MAC");
+                    }
                 }
                 None => self.later(directive, " with wildcards"),
             },

@@ -5,6 +5,7 @@ mod rows;
 
 use std::fmt::Write;
 
+use super::lower;
 use super::options::{Read, Said};
 use crate::diagnostic::Diagnostic;
 
@@ -138,11 +139,14 @@ impl Row {
         }
     }
 
-    /// How far lanboot goes with it, in a word.
-    pub fn word(&self) -> &'static str {
-        match self.support {
-            Support::Honoured(_) if !super::lower::SERVED.contains(&self.name) => "read",
-            support => support.word(),
+    /// How far lanboot goes with it: a word, and where it does not go all the way, why.
+    fn standing(&self) -> (&'static str, String) {
+        let without_effect = lower::WITHOUT_EFFECT.iter().copied().find(|(name, _)| *name == self.name);
+        match (self.support, without_effect) {
+            (Support::Warned(why), _) | (Support::Honoured(_), Some((_, why))) => ("warned", format!(": {why}")),
+            (Support::Honoured(_), None) if lower::SERVED.contains(&self.name) => ("honoured", String::new()),
+            (Support::Honoured(_), None) => ("read", String::new()),
+            (Support::Refused(why, instead), _) => ("refused", format!(": {why}; {instead}")),
         }
     }
 
@@ -217,12 +221,7 @@ pub fn markdown(family: Family) -> String {
             Repeats::Last => "the last counts",
             Repeats::Each => "adds",
         };
-        let why = match row.support {
-            Support::Honoured(_) => String::new(),
-            Support::Warned(why) => format!(": {why}"),
-            Support::Refused(why, instead) => format!(": {why}; {instead}"),
-        };
-        let (word, help) = (row.word(), row.help.replace('|', "\\|"));
+        let ((word, why), help) = (row.standing(), row.help.replace('|', "\\|"));
         writeln!(table, "| {letter}`{usage}` | {repeats} | {word}{why} | {help} |").expect("a String takes all");
     }
     table
@@ -236,7 +235,8 @@ mod tests {
 
     #[test]
     fn what_is_served_is_an_option_that_is_read() {
-        for name in super::super::lower::SERVED {
+        let warned = lower::WITHOUT_EFFECT.iter().map(|(name, _)| name);
+        for name in lower::SERVED.iter().chain(warned) {
             let row = find(name).unwrap_or_else(|| panic!("{name} is no option"));
             assert!(matches!(row.support, Support::Honoured(_)), "{name}");
         }

@@ -110,10 +110,6 @@ impl<'a> Packet<'a> {
         self.octets[1]
     }
 
-    pub fn hops(&self) -> u8 {
-        self.octets[3]
-    }
-
     pub fn xid(&self) -> u32 {
         u32::from_be_bytes(self.array(4))
     }
