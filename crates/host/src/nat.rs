@@ -83,6 +83,16 @@ impl Nat {
     }
 }
 
+/// The kernel removes an owned table when the last copy of our socket is closed. A program that we are just starting
+/// may have one for a moment, so we do not leave it to that.
+impl Drop for Nat {
+    fn drop(&mut self) {
+        if self.owned {
+            let _ = delete_with(&mut self.socket, &self.table);
+        }
+    }
+}
+
 /// Deletes our table by name; `false`: there was none.
 pub(crate) fn delete_table(interface: &str) -> Result<bool> {
     delete_with(&mut Netlink::open(libc::NETLINK_NETFILTER)?, &table_name(interface))
