@@ -3,6 +3,7 @@
 pub mod decide;
 pub mod facts;
 pub mod history;
+pub mod hosts;
 pub mod ipxe;
 pub mod matching;
 pub mod policy;
@@ -11,4 +12,5 @@ pub mod rules;
 pub use decide::{Answer, Decision, decide, target};
 pub use facts::{Facts, Ipxe, feature};
 pub use history::History;
+pub use hosts::{Host, Hosts};
 pub use policy::{Chain, MachinePolicy, Policy, ReplaceRomIpxe, Target};

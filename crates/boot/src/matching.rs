@@ -11,6 +11,7 @@ use dhcp::ClientArch;
 use dhcp::v4::options::{Pattern, contains};
 use dhcp::v4::packet::sub_options;
 use dhcp::v4::{Packet, code};
+use mac::Mac;
 
 /// A word on a request. Case matters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -260,6 +261,12 @@ impl HardwarePattern {
             && address.iter().zip(&self.octets).all(fits)
     }
 
+    /// The one Ethernet address that is meant, where there is no wildcard and no hardware type.
+    pub fn mac(&self) -> Option<Mac> {
+        let octets: Option<Vec<u8>> = self.octets.iter().copied().collect();
+        octets.filter(|_| self.htype.is_none_or(|htype| htype == 1))?.try_into().ok().map(Mac)
+    }
+
     /// How many octets are wildcards: the fewer, the closer the match.
     pub fn wildcards(&self) -> usize {
         self.octets.iter().filter(|octet| octet.is_none()).count()
@@ -270,6 +277,12 @@ impl HardwarePattern {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a hardware address such as 52:54:00:12:34:56, with * for any octet")]
 pub struct NotHardware(pub String);
+
+impl From<Mac> for HardwarePattern {
+    fn from(mac: Mac) -> HardwarePattern {
+        HardwarePattern { htype: None, octets: mac.0.iter().copied().map(Some).collect() }
+    }
+}
 
 impl FromStr for HardwarePattern {
     type Err = NotHardware;

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use dhcp::v4::options::Value;
 use dhcp::v4::{Packet, code};
 
-use crate::matching::{self, Met, Tag, TagExpr, TagIf, TagRule, Tags};
+use crate::matching::{self, Met, TagExpr, TagIf, TagRule, Tags};
 
 /// Where an option goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,17 +61,13 @@ pub struct BootRule {
     pub server_address: Option<Ipv4Addr>,
 }
 
-/// A whole set of rules, as the dnsmasq dialect lowers to: they, and not [`crate::decide`], then say what is booted.
+/// A whole set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// The interface that is served; its name is a tag.
-    pub interface: String,
     pub matches: Vec<TagRule>,
     pub tag_ifs: Vec<TagIf>,
     /// A request that meets one of these gets no answer.
     pub ignore: Vec<TagExpr>,
-    /// Inclusive ranges with the tag that their addresses bring along.
-    pub ranges: Vec<(Ipv4Addr, Ipv4Addr, Tag)>,
     pub options: Vec<OptionRule>,
     pub boots: Vec<BootRule>,
     /// Names of boot files stay in the header fields, whatever the client asks for.
@@ -79,25 +75,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// All tags of a request. `known`: a machine of the configuration. `address`: what it is given, once that is chosen.
-    pub fn tags(&self, packet: &Packet<'_>, known: bool, address: Option<Ipv4Addr>) -> Tags {
-        let mut base = Tags::default();
-        base.set(self.interface.as_str());
-        if known {
-            base.set("known");
-        }
-        for (first, last, tag) in &self.ranges {
-            if address.is_some_and(|address| (*first..=*last).contains(&address)) {
-                base.set_weak(tag.clone());
-            }
-        }
+    /// All tags of a request. `base`: those that its circumstances set: interface, host, `known`, `bootp`, and weakly
+    /// the range that its address is from.
+    pub fn tags(&self, packet: &Packet<'_>, base: Tags) -> Tags {
         matching::tags(packet, base, &self.matches, &self.tag_ifs)
     }
 
-    /// Whether a request gets no answer at all. The tags of ranges do not count here.
-    pub fn ignores(&self, packet: &Packet<'_>, known: bool) -> bool {
-        let tags = self.tags(packet, known, None);
-        self.ignore.iter().any(|expr| expr.holds(&tags))
+    /// Whether a request with these tags gets no answer at all. The tags of ranges are not to be among them.
+    pub fn ignores(&self, tags: &Tags) -> bool {
+        self.ignore.iter().any(|expr| expr.holds(tags))
     }
 }
 

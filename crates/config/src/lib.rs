@@ -3,13 +3,13 @@
 //! `file` and `flags` read lanboot.toml and the command line into what was *said* (every value with its place);
 //! `resolve` turns that into the [`Config`] that is *meant*, or into every [`Diagnostic`] at once. [`load`] does all.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use boot::Hosts;
+use boot::matching::{Tag, TagExpr};
 use ipnet::Ipv4Net;
-use mac::Mac;
 
 mod diagnostic;
 pub mod dnsmasq;
@@ -29,7 +29,7 @@ pub use file::read as read_file;
 pub use flags::Flags;
 pub use resolve::{Loaded, default_range, load, load_text};
 pub use said::Said;
-pub use surroundings::{Entry, Surroundings, ThisHost};
+pub use surroundings::{Entry, Nic, Surroundings, ThisHost};
 
 /// The whole configuration, checked and complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,25 @@ pub struct Config {
     pub ipxe: Option<PathBuf>,
     /// Leases, the record of host changes, fetched firmware. Default `/var/lib/lanboot`.
     pub state_dir: PathBuf,
+    /// The interfaces that are served as they are, where there is more than [`Config::network`]; else none.
+    pub served: Vec<Served>,
+}
+
+/// An interface, and what is served there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    pub interface: String,
+    /// Ours on it, the first being the one that clients are told.
+    pub addresses: Vec<Ipv4Net>,
+    pub dhcp: bool,
+    pub tftp: bool,
+}
+
+impl Served {
+    /// An interface on which everything is served.
+    pub fn whole(interface: &str, address: Ipv4Net) -> Served {
+        Served { interface: interface.to_owned(), addresses: vec![address], dhcp: true, tftp: true }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -93,9 +112,12 @@ pub enum Transport {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dhcp {
-    /// Inclusive ranges to allocate from, inside the subnet, disjoint, in order; without our own address.
-    pub ranges: Vec<(Ipv4Addr, Ipv4Addr)>,
-    pub lease: Duration,
+    /// What is given out, in order of precedence. A request is served from those of its own network.
+    pub ranges: Vec<Range>,
+    /// Networks whose ranges serve other networks too.
+    pub shared: Vec<Shared>,
+    /// What is laid down for single machines.
+    pub hosts: Hosts,
     pub allocation: Allocation,
     /// Sends DHCPNAK to clients that ask for an address nobody gave them (RFC 2131 section 4.3.2).
     pub authoritative: bool,
@@ -105,23 +127,76 @@ pub struct Dhcp {
     /// How long a probe waits for an answer.
     pub conflict_wait: Duration,
     pub identity: Identity,
-    /// Addresses fixed to a MAC.
-    pub reservations: BTreeMap<Mac, Reservation>,
-    /// Option 3; default: our own address when masquerading, else none.
+    /// Option 3; 0.0.0.0: us, or the relay. Default: our own address when masquerading, else none.
     pub router: Option<Ipv4Addr>,
-    /// Option 6.
+    /// Option 6; 0.0.0.0: us.
     pub dns: Vec<Ipv4Addr>,
     /// Option 15.
     pub domain: Option<String>,
-    /// The rules of the dnsmasq dialect, which then say what answers carry and what is booted; lanboot.toml has none.
-    pub rules: Option<boot::rules::Rules>,
+    pub chooser: Chooser,
+    /// What sets tags, and what answers carry beyond the above.
+    pub rules: boot::rules::Rules,
 }
 
+/// What says which file a machine boots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chooser {
+    /// [`Config::boot`]: lanboot's own chain.
+    #[default]
+    Policy,
+    /// The rules alone, as in the dnsmasq dialect.
+    Rules,
+}
+
+/// A part of a subnet, and who gets addresses of it on which terms.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reservation {
-    pub address: Option<Ipv4Addr>,
-    /// Option 12.
-    pub hostname: Option<String>,
+pub struct Range {
+    /// With the prefix that machines there are told.
+    pub subnet: Ipv4Net,
+    /// Option 28.
+    pub broadcast: Ipv4Addr,
+    pub gives: Gives,
+    /// `u32::MAX` seconds: for ever.
+    pub lease: Duration,
+    /// A tag for those who get an address of it.
+    pub set: Option<Tag>,
+    /// Only requests with these tags are served from it.
+    pub when: TagExpr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Inclusive.
+    Addresses(Ipv4Addr, Ipv4Addr),
+    /// What is laid down for single machines, and nothing else.
+    Reserved,
+    /// Nothing: another server gives out addresses, and we say what to boot.
+    Proxy,
+}
+
+/// Two networks on one wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    pub on: SharedOn,
+    /// An address of the subnet whose ranges are added.
+    pub subnet: Ipv4Addr,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SharedOn {
+    Interface(String),
+    /// One of ours, or a relay's.
+    Address(Ipv4Addr),
+}
+
+impl Dhcp {
+    /// The addresses that are given out to anyone, inclusive.
+    pub fn dynamic(&self) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> + '_ {
+        self.ranges.iter().filter_map(|range| match range.gives {
+            Gives::Addresses(first, last) => Some((first, last)),
+            Gives::Reserved | Gives::Proxy => None,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -94,8 +94,8 @@ impl Printer {
         self.section("dhcp");
         self.bare("enabled", dhcp.is_some());
         let Some(dhcp) = dhcp else { return };
-        self.texts("range", dhcp.ranges.iter().map(|range| show(*range)));
-        self.text("lease", time(dhcp.lease));
+        self.texts("range", dhcp.dynamic().map(show));
+        dhcp.ranges.first().inspect(|range| self.text("lease", time(range.lease)));
         let allocation = match dhcp.allocation {
             Allocation::Sequential => "sequential",
             Allocation::Hashed => "hashed",
@@ -180,8 +180,9 @@ impl Printer {
         self.line("\n[[machine]]");
         self.text("mac", mac);
         machine.name.as_ref().inspect(|name| self.text("name", name));
-        let reservation = config.dhcp.as_ref().and_then(|dhcp| dhcp.reservations.get(&mac));
-        reservation.and_then(|reservation| reservation.address).inspect(|address| self.text("address", address));
+        let hosts = config.dhcp.iter().flat_map(|dhcp| dhcp.hosts.iter());
+        let mut hosts = hosts.filter(|host| host.hardware.iter().any(|hardware| hardware.mac() == Some(mac)));
+        hosts.find_map(|host| host.address).inspect(|address| self.text("address", address));
         if let Some(target) = &machine.target {
             self.line("[machine.boot]");
             self.target(config, target);

@@ -94,7 +94,7 @@ impl Resolver<'_> {
         let state_dir = self.state_dir();
         let ipxe = self.ipxe_folder();
         let publish = std::mem::take(&mut self.publish);
-        Some(Config { network: network?, dhcp, tftp, http, boot, publish, ipxe, state_dir })
+        Some(Config { network: network?, dhcp, tftp, http, boot, publish, ipxe, state_dir, served: Vec::new() })
     }
 
     fn tftp(&mut self) -> Option<Tftp> {

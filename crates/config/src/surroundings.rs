@@ -22,13 +22,27 @@ pub trait Surroundings {
     /// The names in a folder; none when it cannot be listed.
     fn names(&self, folder: &Path) -> Vec<String>;
 
+    /// The network interfaces there are now.
+    fn interfaces(&self) -> Vec<Nic>;
+
     /// The IPv4 address that `interface` has now. `None`: none, or not known.
-    fn address(&self, interface: &str) -> Option<Ipv4Net>;
+    fn address(&self, interface: &str) -> Option<Ipv4Net> {
+        self.interfaces().into_iter().find(|nic| nic.name == interface)?.addresses.first().copied()
+    }
 }
 
-/// This computer. The address comes from whoever speaks netlink.
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nic {
+    pub name: String,
+    /// IPv4, in the kernel's order.
+    pub addresses: Vec<Ipv4Net>,
+    pub is_loopback: bool,
+}
+
+/// This computer. The interfaces come from whoever speaks to the kernel.
 pub struct ThisHost {
-    pub address: fn(interface: &str) -> Option<Ipv4Net>,
+    pub interfaces: fn() -> Vec<Nic>,
 }
 
 impl Surroundings for ThisHost {
@@ -49,8 +63,8 @@ impl Surroundings for ThisHost {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    fn address(&self, interface: &str) -> Option<Ipv4Net> {
-        (self.address)(interface)
+    fn interfaces(&self) -> Vec<Nic> {
+        (self.interfaces)()
     }
 }
 
@@ -60,7 +74,7 @@ mod tests {
 
     #[test]
     fn this_host_tells_files_folders_and_devices_apart() {
-        let host = ThisHost { address: |_| None };
+        let host = ThisHost { interfaces: Vec::new };
         let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let look = |path: &Path| host.look(path).map_err(|error| error.kind());
         assert_eq!(look(&crate_folder.join("Cargo.toml")), Ok(Entry::File));

@@ -82,7 +82,7 @@ fn the_example_file_loads() {
     let config = loaded.config;
     assert!(config.network.masquerade);
     let dhcp = config.dhcp.unwrap();
-    assert_eq!(dhcp.ranges, [("10.0.1.2".parse().unwrap(), "10.0.1.254".parse().unwrap())]);
+    assert_eq!(dhcp.dynamic().collect::<Vec<_>>(), [("10.0.1.2".parse().unwrap(), "10.0.1.254".parse().unwrap())]);
     assert_eq!(dhcp.lease_limit, Some(253));
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boot::{Chain, Target};
-use config::{Config, Dhcp, Http, Link, Loaded, Publish, Source, Tftp};
+use config::{Config, Dhcp, Gives, Http, Link, Loaded, Publish, Range, Source, Tftp};
 use dhcp::Platform;
 use journal::Role;
 
@@ -60,8 +60,8 @@ fn one_line_of_flags_is_enough() {
     assert_eq!(config.publish, [kernel, initrd]);
     assert_eq!(config.state_dir, Path::new("/var/lib/lanboot"));
     let dhcp = config.dhcp.unwrap();
-    assert_eq!(dhcp.ranges, [(ip("10.0.1.100"), ip("10.0.1.254"))]);
-    assert_eq!((dhcp.lease, dhcp.lease_limit), (Duration::from_secs(12 * 3600), None));
+    assert_eq!(dhcp.dynamic().collect::<Vec<_>>(), [(ip("10.0.1.100"), ip("10.0.1.254"))]);
+    assert_eq!((dhcp.ranges[0].lease, dhcp.lease_limit), (Duration::from_secs(12 * 3600), None));
     assert_eq!((dhcp.router, dhcp.authoritative), (Some(ip("10.0.1.1")), true));
 }
 
@@ -72,7 +72,7 @@ fn an_interface_is_used_with_the_address_it_has() {
     assert_eq!(config.network.address, None);
     assert!(!config.network.masquerade);
     let dhcp = config.dhcp.unwrap();
-    assert_eq!(dhcp.ranges, [(ip("192.168.7.100"), ip("192.168.7.254"))]);
+    assert_eq!(dhcp.dynamic().collect::<Vec<_>>(), [(ip("192.168.7.100"), ip("192.168.7.254"))]);
     assert_eq!(dhcp.router, None);
 }
 
@@ -85,7 +85,7 @@ fn ranges_of_an_interface_without_an_address_stay_open() {
 fn own_address_is_taken_out_of_the_ranges_and_they_are_put_in_order() {
     let flags =
         "--bridge net=10.0.1.5/24 --script /srv/menu.ipxe --range 10.0.1.50-10.0.1.60 --range 10.0.1.2-10.0.1.9";
-    let ranges = dhcp(flags, "").ranges;
+    let ranges: Vec<_> = dhcp(flags, "").dynamic().collect();
     let expected = [("10.0.1.2", "10.0.1.4"), ("10.0.1.6", "10.0.1.9"), ("10.0.1.50", "10.0.1.60")];
     assert_eq!(ranges, expected.map(|(first, last)| (ip(first), ip(last))));
 }
@@ -113,9 +113,13 @@ port = 8080
 fn flags_go_over_the_file_value_by_value() {
     let unchanged = dhcp("", FILE);
     let changed = dhcp("--lease 2h --range 10.0.1.50-10.0.1.59", FILE);
-    assert_eq!(unchanged.lease, Duration::from_secs(3600));
-    let expected =
-        Dhcp { lease: Duration::from_secs(7200), ranges: vec![(ip("10.0.1.50"), ip("10.0.1.59"))], ..unchanged };
+    assert_eq!(unchanged.ranges[0].lease, Duration::from_secs(3600));
+    let range = Range {
+        lease: Duration::from_secs(7200),
+        gives: Gives::Addresses(ip("10.0.1.50"), ip("10.0.1.59")),
+        ..unchanged.ranges[0].clone()
+    };
+    let expected = Dhcp { ranges: vec![range], ..unchanged };
     assert_eq!(changed, expected);
     let Target::Linux { cmdline, initrds, .. } = config("--cmdline verbose", FILE).boot.target else { panic!() };
     assert_eq!((cmdline.as_str(), initrds.len()), ("verbose", 1));
@@ -160,7 +164,7 @@ fn the_debian_package_itself_is_known_where_it_is_installed() {
         return;
     }
     let flags = config::Flags { interface: Some("eth1".into()), tftp_root: Some(tree.into()), ..Default::default() };
-    let loaded = config::load(None, &flags, &config::ThisHost { address: |_| None }).unwrap();
+    let loaded = config::load(None, &flags, &config::ThisHost { interfaces: Vec::new }).unwrap();
     let Target::BootFile { by_platform, .. } = loaded.config.boot.target else { panic!() };
     assert_eq!(by_platform[&Platform::Bios], "pxelinux.0");
     assert_eq!(by_platform[&Platform::UefiX64], "debian-installer/amd64/bootnetx64.efi");
@@ -201,9 +205,9 @@ boot = { kernel = "other/my kernel" }
     let machines: Vec<_> = config.boot.machines.values().collect();
     assert_eq!(machines[0].name.as_deref(), Some("one"));
     assert_ne!(machines[0].target, machines[1].target);
-    let reserved: Vec<_> = config.dhcp.unwrap().reservations.into_values().collect();
+    let reserved: Vec<_> = config.dhcp.unwrap().hosts.iter().cloned().collect();
     assert_eq!(reserved.len(), 1);
-    assert_eq!(reserved[0].hostname.as_deref(), Some("one"));
+    assert_eq!(reserved[0].name.as_deref(), Some("one"));
 }
 
 #[test]

@@ -110,9 +110,29 @@ impl fmt::Display for Transport {
     }
 }
 
+/// A network interface as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    /// IPv4, in the kernel's order.
+    pub addresses: Vec<Ipv4Net>,
+    pub is_loopback: bool,
+}
+
+/// All interfaces of this network namespace; none when the kernel does not tell.
+pub fn interfaces() -> Vec<Interface> {
+    let Ok((links, addresses)) = rtnl::Rtnl::open().and_then(|mut rtnl| Ok((rtnl.links()?, rtnl.addresses()?))) else {
+        return Vec::new();
+    };
+    let interface = |link: rtnl::Link| Interface {
+        addresses: state::v4_of(&addresses, link.index).collect(),
+        is_loopback: link.name == "lo",
+        name: link.name,
+    };
+    links.into_iter().map(interface).collect()
+}
+
 /// The first IPv4 address of an interface, with its prefix; `None`: no such interface, or it has none.
 pub fn address_of(interface: &str) -> Option<Ipv4Net> {
-    let state = state::State::read().ok()?;
-    let link = state.link(interface)?;
-    state.addresses_of(link.index).next()
+    interfaces().into_iter().find(|it| it.name == interface)?.addresses.first().copied()
 }

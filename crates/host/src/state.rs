@@ -28,6 +28,14 @@ pub(crate) struct State {
     pub machine_id: String,
 }
 
+/// The IPv4 addresses among those of an interface.
+pub(crate) fn v4_of(addresses: &[Address], index: u32) -> impl Iterator<Item = Ipv4Net> {
+    addresses.iter().filter(move |address| address.interface == index).filter_map(|address| match address.net {
+        IpNet::V4(net) => Some(net),
+        IpNet::V6(_) => None,
+    })
+}
+
 impl State {
     pub fn read() -> Result<State, NetlinkError> {
         let mut rtnl = Rtnl::open()?;
@@ -55,12 +63,7 @@ impl State {
 
     /// The IPv4 addresses of an interface, in the kernel's order.
     pub fn addresses_of(&self, index: u32) -> impl Iterator<Item = Ipv4Net> {
-        self.addresses.iter().filter(move |address| address.interface == index).filter_map(|address| {
-            match address.net {
-                IpNet::V4(net) => Some(net),
-                IpNet::V6(_) => None,
-            }
-        })
+        v4_of(&self.addresses, index)
     }
 
     pub fn sysctl(&self, setting: &str) -> Option<&str> {

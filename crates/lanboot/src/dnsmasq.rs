@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::dnsmasq::lower::{self, Service};
 use config::dnsmasq::options::Meaning;
 use config::dnsmasq::{Dialect, Directives, Disk, table};
-use config::{Diagnostics, Loaded, ThisHost, dnsmasq};
+use config::{Diagnostics, Loaded, dnsmasq};
 use journal::{Follower, Heard, Step};
 use leases::{ClientId, ClientKey, Expiry, Grant, LeaseStore, State, UnixSecs};
 use nix::unistd::{ForkResult, fork, pipe, setsid};
@@ -72,7 +72,7 @@ fn test(directives: &Directives) -> ExitCode {
 }
 
 fn run(directives: &Directives) -> ExitCode {
-    let around = ThisHost { address: host::address_of };
+    let around = setup::this_host();
     let (service, warnings) = match lower::lower(directives, &around) {
         Ok(lowered) => lowered,
         Err(found) => {

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use boot::hosts::Who;
+use boot::matching::Tags;
 use boot::{Decision, Facts, History, Ipxe, Policy, feature};
 use config::{Config, Diagnostic};
 use dhcp::ClientArch;
@@ -67,10 +69,12 @@ fn print_address(config: &Config, args: &Explain) {
         println!("\nno address from us: DHCP is off");
         return;
     };
-    match dhcp.reservations.get(&args.mac).and_then(|reservation| reservation.address) {
+    let who = Who { hardware: (1, &args.mac.0), client_id: None, name: None };
+    let host = dhcp.hosts.find(who, &Tags::default(), |_| true);
+    match host.and_then(|host| host.address) {
         Some(address) => println!("\naddress {address}, reserved for it by [[machine]]"),
         None => {
-            let ranges: Vec<_> = dhcp.ranges.iter().map(|(first, last)| format!("{first} to {last}")).collect();
+            let ranges: Vec<_> = dhcp.dynamic().map(|(first, last)| format!("{first} to {last}")).collect();
             println!("\nan address from {}, or the one it had before", ranges.join(", "));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Publish, Source, TextFile, ThisHost};
+use config::{Config, Diagnostic, Diagnostics, Loaded, Nic, Place, Publish, Source, TextFile, ThisHost};
 use dhcp::Platform;
 use host::ipxe::Distribution;
 use host::{ForwardSpec, LinkSpec, NetworkSpec};
@@ -39,12 +39,26 @@ pub fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
     let names_network = setup.bridge.is_some() || setup.interface.is_some();
     let default = Some(Path::new(DEFAULT_CONFIG)).filter(|path| !names_network && path.exists());
     let file = setup.config.as_deref().or(default);
-    let mut loaded = config::load(file, &setup.flags(), &ThisHost { address: host::address_of })?;
+    let mut loaded = config::load(file, &setup.flags(), &this_host())?;
     name_servers(&mut loaded.config);
     let missing = publish_ipxe(&mut loaded.config);
     let place = loaded.said.place("boot.ipxe");
     loaded.warnings.extend(missing.into_iter().map(|warning| warning.at(place.clone())));
     Ok(loaded)
+}
+
+/// This computer, as the configuration may look at it.
+pub fn this_host() -> ThisHost {
+    ThisHost { interfaces }
+}
+
+fn interfaces() -> Vec<Nic> {
+    let nic = |interface: host::Interface| Nic {
+        name: interface.name,
+        addresses: interface.addresses,
+        is_loopback: interface.is_loopback,
+    };
+    host::interfaces().into_iter().map(nic).collect()
 }
 
 /// Machines that reach the world through us need names there: unless told otherwise, they ask whom we ask.

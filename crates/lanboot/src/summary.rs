@@ -41,12 +41,14 @@ fn services(config: &Config, server: std::net::Ipv4Addr, known: usize) -> Vec<(&
     let mut rows = Vec::new();
     rows.push(match &config.dhcp {
         Some(dhcp) => {
-            let ranges: Vec<_> = dhcp.ranges.iter().map(|(first, last)| format!("{first} to {last}")).collect();
+            let ranges: Vec<_> = dhcp.dynamic().map(|(first, last)| format!("{first} to {last}")).collect();
             let known = match known {
                 0 => String::new(),
                 n => format!(", {n} known from before"),
             };
-            ("dhcp", format!("{server}:67, {}, leases of {}{known}", ranges.join(", "), time(dhcp.lease)))
+            let lease =
+                dhcp.ranges.first().map_or_else(String::new, |range| format!(", leases of {}", time(range.lease)));
+            ("dhcp", format!("{server}:67, {}{lease}{known}", ranges.join(", ")))
         }
         None => ("dhcp", "off".into()),
     });

@@ -14,7 +14,7 @@ use leases::{EmbeddedStore, LeaseStore, MemoryStore};
 use mac::Mac;
 use nix::sys::signal::{SigSet, Signal};
 use server::net::{Interface, OpenError};
-use server::{Bound, Running, rival};
+use server::{Bound, Link, Running, rival};
 
 use crate::args::{Down, Log, Up};
 use crate::{Outcome, problem, setup, summary};
@@ -184,10 +184,8 @@ pub fn serve(
     journal: Journal,
 ) -> Result<(Running, usize), Diagnostics> {
     let config = &loaded.config;
-    let interface = config.network.link.name();
     let settings = server::Settings {
-        interface: Interface::named(interface).map_err(|error| not_usable(interface, &error))?,
-        address,
+        links: links(config, address)?,
         dhcp: config.dhcp.clone(),
         tftp: config.tftp.clone(),
         http: config.http.clone(),
@@ -198,6 +196,17 @@ pub fn serve(
     let known = store.table().len();
     let running = bound.start(store, journal).map_err(|error| problem::of(format!("cannot start serving: {error}")))?;
     Ok((running, known))
+}
+
+/// The interfaces to serve: those of the configuration, or its own network with the address that it has.
+fn links(config: &Config, address: Ipv4Net) -> Result<Vec<Link>, Diagnostics> {
+    let own = || vec![config::Served::whole(config.network.link.name(), address)];
+    let served = if config.served.is_empty() { own() } else { config.served.clone() };
+    let open = |served: config::Served| {
+        let interface = Interface::named(&served.interface).map_err(|error| not_usable(&served.interface, &error))?;
+        Ok(Link { interface, addresses: served.addresses, dhcp: served.dhcp, tftp: served.tftp })
+    };
+    served.into_iter().map(open).collect()
 }
 
 /// Where leases are kept, or nowhere when none are given.

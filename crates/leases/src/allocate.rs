@@ -85,21 +85,6 @@ impl Pool {
         self.ranges.iter().any(|&(first, last)| (first..=last).contains(&address)) && !self.excluded.contains(address)
     }
 
-    /// The address to try next: the client's own; what it is being offered; what it asks for; one that nobody had; the one free
-    /// for longest. `None`: the pool is exhausted.
-    ///
-    /// An address found in use must be declined in the store (or held for another), then the next call gives another one.
-    pub fn candidate(&self, ask: Ask<'_>, table: &Table, holds: &mut Holds, now: Clock) -> Option<Candidate> {
-        holds.expire(now.running);
-        let search = Search { pool: self, ask, table, holds, now };
-        let found = |why| move |address| Candidate { address, why };
-        (search.own().map(found(Why::Own)))
-            .or_else(|| search.offered().map(found(Why::Offered)))
-            .or_else(|| search.requested().map(found(Why::Requested)))
-            .or_else(|| search.unused().map(found(Why::Unused)))
-            .or_else(|| search.reused().map(found(Why::Reused)))
-    }
-
     fn size(&self) -> u64 {
         self.ranges.iter().map(|&(first, last)| u64::from(last - first) + 1).sum()
     }
@@ -126,6 +111,27 @@ impl Pool {
         }
         unreachable!("a remainder is less than the pool's size")
     }
+}
+
+/// The address to try next: the client's own; what it is being offered; what it asks for; one that nobody had; the one
+/// free for longest. Where it does not matter which pool, earlier ones come first. `None`: all are exhausted.
+///
+/// An address found in use must be declined in the store (or held for another), then the next call gives another one.
+pub fn candidate(pools: &[&Pool], ask: Ask<'_>, table: &Table, holds: &mut Holds, now: Clock) -> Option<Candidate> {
+    type Look<'a> = fn(&Search<'a>) -> Option<Ipv4Addr>;
+    holds.expire(now.running);
+    let looks: [(Why, Look<'_>); 5] = [
+        (Why::Own, Search::own),
+        (Why::Offered, Search::offered),
+        (Why::Requested, Search::requested),
+        (Why::Unused, Search::unused),
+        (Why::Reused, Search::reused),
+    ];
+    let holds = &*holds;
+    looks.into_iter().find_map(|(why, look)| {
+        let address = pools.iter().find_map(|&pool| look(&Search { pool, ask, table, holds, now }))?;
+        Some(Candidate { address, why })
+    })
 }
 
 struct Search<'a> {
@@ -230,7 +236,7 @@ mod tests {
         fn ask(&mut self, client: u32, requested: Option<u32>, secs: u64) -> Option<(Ipv4Addr, Why)> {
             let (now, key) = (self.clock(secs), key(client));
             let ask = Ask { key: &key, mac: mac(client), requested: requested.map(address) };
-            let candidate = self.pool.candidate(ask, self.store.table(), &mut self.holds, now)?;
+            let candidate = candidate(&[&self.pool], ask, self.store.table(), &mut self.holds, now)?;
             Some((candidate.address, candidate.why))
         }
 

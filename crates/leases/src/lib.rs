@@ -23,7 +23,7 @@ mod simulated;
 mod store;
 mod table;
 
-pub use allocate::{Ask, Candidate, Clock, Pool, Strategy, Why};
+pub use allocate::{Ask, Candidate, Clock, Pool, Strategy, Why, candidate};
 pub use disk::{Disk, FileDisk};
 pub use embedded::{EmbeddedStore, Opened, read_only};
 pub use error::StoreError;

@@ -11,4 +11,4 @@ pub mod rival;
 mod service;
 pub mod tftp;
 
-pub use service::{Bound, Running, Settings};
+pub use service::{Bound, Link, Running, Settings};

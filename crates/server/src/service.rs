@@ -21,9 +21,8 @@ use crate::tftp;
 
 /// What is served, and where.
 pub struct Settings {
-    pub interface: Interface,
-    /// Our address on the link, with its prefix.
-    pub address: Ipv4Net,
+    /// At least one.
+    pub links: Vec<Link>,
     pub dhcp: Option<config::Dhcp>,
     pub tftp: Option<config::Tftp>,
     pub http: Option<config::Http>,
@@ -31,17 +30,34 @@ pub struct Settings {
     pub files: Files,
 }
 
+/// An interface that is served.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub interface: Interface,
+    /// Ours on it, with their prefixes; at least one. Clients are told the first.
+    pub addresses: Vec<Ipv4Net>,
+    pub dhcp: bool,
+    pub tftp: bool,
+}
+
+impl Link {
+    fn address(&self) -> Ipv4Net {
+        self.addresses[0]
+    }
+}
+
 /// The sockets of all services, open but not served yet: clients that come now wait in the kernel.
 pub struct Bound {
     settings: Settings,
-    dhcp: Option<dhcp::Sockets>,
-    tftp: Option<UdpSocket>,
-    http: Vec<TcpListener>,
+    dhcp: Vec<(dhcp::Link, dhcp::Sockets)>,
+    /// Each with the link that it is on.
+    tftp: Vec<(Link, UdpSocket)>,
+    http: Vec<(Link, TcpListener)>,
 }
 
 /// The services at work; dropping it ends them all.
 pub struct Running {
-    _dhcp: Option<DhcpService>,
+    pub dhcp: Option<DhcpService>,
     runtime: Option<Runtime>,
     pub machines: Arc<Machines>,
 }
@@ -52,19 +68,28 @@ impl Bound {
     /// # Errors
     /// The first socket that cannot be had; its port tells whom to look for.
     pub fn open(settings: Settings) -> Result<Bound, OpenError> {
-        let (interface, address) = (&settings.interface, settings.address.addr());
-        let dhcp = match &settings.dhcp {
-            Some(_) => Some(dhcp::Sockets {
-                dhcp: DhcpSocket::open(interface, address)?,
-                arp: ArpSocket::open(interface)?,
-                echo: EchoSocket::open(interface)?,
-                router: RouterSocket::open(interface)?,
-            }),
-            None => None,
-        };
-        let tftp = settings.tftp.as_ref().map(|tftp| interface.tftp(address, tftp.port)).transpose()?;
-        let http = settings.http.as_ref().map(|http| interface.http(address, http.port)).transpose()?;
-        Ok(Bound { settings, dhcp, tftp, http: http.unwrap_or_default() })
+        let (mut dhcp, mut tftp, mut http) = (Vec::new(), Vec::new(), Vec::new());
+        for link in &settings.links {
+            let (interface, address) = (&link.interface, link.address().addr());
+            if settings.dhcp.is_some() && link.dhcp {
+                let sockets = dhcp::Sockets {
+                    dhcp: DhcpSocket::open(interface, address)?,
+                    arp: ArpSocket::open(interface)?,
+                    echo: EchoSocket::open(interface)?,
+                    router: RouterSocket::open(interface)?,
+                };
+                let (name, addresses) = (interface.name.clone(), link.addresses.clone());
+                dhcp.push((dhcp::Link { name, addresses }, sockets));
+            }
+            if let Some(settings) = settings.tftp.as_ref().filter(|_| link.tftp) {
+                tftp.push((link.clone(), interface.tftp(address, settings.port)?));
+            }
+            if let Some(settings) = &settings.http {
+                let listeners = interface.http(address, settings.port)?;
+                http.extend(listeners.into_iter().map(|listener| (link.clone(), listener)));
+            }
+        }
+        Ok(Bound { settings, dhcp, tftp, http })
     }
 
     /// Starts serving. `store`: where leases are kept; not used when DHCP is off.
@@ -77,11 +102,12 @@ impl Bound {
         remember(&machines, store.as_ref());
         let reporter = Reporter { journal, machines: machines.clone() };
         let policy = Arc::new(settings.policy);
-        let server = settings.address.addr();
-        let network = settings.address.trunc();
-        let made = Arc::new(Made { policy: policy.clone(), reporter: reporter.clone(), server, network });
         let files = Arc::new(settings.files);
-        let open = made.before(files.clone());
+        // What is made for a machine names us as its network reaches us.
+        let made = |link: &Link| {
+            let (server, network) = (link.address().addr(), link.address().trunc());
+            Arc::new(Made { policy: policy.clone(), reporter: reporter.clone(), server, network })
+        };
         let report: Report = {
             let reporter = reporter.clone();
             Arc::new(move |client, step| reporter.step_at(client, step))
@@ -97,32 +123,42 @@ impl Bound {
             .thread_name("files")
             .enable_all()
             .build()?;
-        if let (Some(socket), Some(tftp)) = (tftp, settings.tftp) {
-            reporter.step(None, listening("TFTP", tftp.port, server));
-            runtime.spawn(watched("TFTP", reporter.clone(), tftp::serve(socket, tftp, open.clone(), report.clone())));
+        if let Some(settings) = settings.tftp {
+            for (link, socket) in tftp {
+                reporter.step(None, listening("TFTP", settings.port, link.address().addr()));
+                let open = made(&link).before(files.clone());
+                let serving = tftp::serve(socket, settings.clone(), open, report.clone());
+                runtime.spawn(watched("TFTP", reporter.clone(), serving));
+            }
         }
         if let Some(http) = &settings.http {
-            reporter.step(None, listening("HTTP", http.port, server));
+            for link in &settings.links {
+                reporter.step(None, listening("HTTP", http.port, link.address().addr()));
+            }
         }
-        for listener in http {
+        for (link, listener) in http {
+            let made = made(&link);
             let service = http_boot::Service {
-                dynamic: made.clone(),
-                open: open.clone(),
+                open: made.before(files.clone()),
+                dynamic: made,
                 files: files.clone(),
                 report: report.clone(),
                 limits: Limits::default(),
             };
             runtime.spawn(watched("HTTP", reporter.clone(), http_boot::serve(listener, service)));
         }
-        let dhcp = match (dhcp, settings.dhcp) {
-            (Some(sockets), Some(terms)) => {
-                reporter.step(None, listening("DHCP", 67, server));
-                let settings = dhcp::Settings { address: settings.address, dhcp: terms, policy };
+        let dhcp = match settings.dhcp {
+            Some(terms) if !dhcp.is_empty() => {
+                let (links, sockets): (Vec<_>, Vec<_>) = dhcp.into_iter().unzip();
+                for link in &links {
+                    reporter.step(None, listening("DHCP", 67, link.addresses[0].addr()));
+                }
+                let settings = dhcp::Settings { links, dhcp: terms, policy };
                 Some(DhcpService::start(settings, sockets, store, reporter)?)
             }
             _ => None,
         };
-        Ok(Running { _dhcp: dhcp, runtime: Some(runtime), machines })
+        Ok(Running { dhcp, runtime: Some(runtime), machines })
     }
 }
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use boot::matching::TagExpr;
+use boot::rules::Rules;
+use boot::{Host, Hosts};
 use ipnet::Ipv4Net;
-use mac::Mac;
 
 use super::{Resolver, Subnet, value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::said::{Given, Range};
 use crate::value::host_addresses;
-use crate::{Dhcp, Reservation};
+use crate::{Chooser, Dhcp, Gives};
 
 /// What is given out when no range is named: from the 100th of every 256 addresses to the last. `10.0.1.100` to
 /// `10.0.1.254` in `10.0.1.0/24`; the lower part is left for addresses that people set by hand.
@@ -27,22 +29,34 @@ impl Resolver<'_> {
     pub(super) fn dhcp(&mut self, subnet: Option<&Subnet>, masquerade: bool) -> Option<Dhcp> {
         let said = &self.said.dhcp;
         let ranges = self.ranges(subnet);
-        let reservations = self.reservations(subnet);
+        let hosts = self.hosts(subnet);
         let router = self.router(subnet, masquerade);
+        // Without a subnet there is no interface, and the host's plan says so.
+        let net = subnet.map_or(Ipv4Net::default(), |subnet| subnet.net.trunc());
+        let lease = value(&said.lease).unwrap_or(Duration::from_secs(12 * 3600));
+        let range = |(first, last)| crate::Range {
+            subnet: net,
+            broadcast: net.broadcast(),
+            gives: Gives::Addresses(first, last),
+            lease,
+            set: None,
+            when: TagExpr::default(),
+        };
         let dhcp = Dhcp {
-            ranges,
-            lease: value(&said.lease).unwrap_or(Duration::from_secs(12 * 3600)),
+            ranges: ranges.into_iter().map(range).collect(),
+            shared: Vec::new(),
+            hosts,
             allocation: value(&said.allocation).unwrap_or_default(),
             authoritative: value(&said.authoritative).unwrap_or(true),
             lease_limit: value(&said.lease_limit),
             conflict_check: value(&said.conflict_check).unwrap_or_default(),
             conflict_wait: value(&said.conflict_wait).unwrap_or(Duration::from_millis(300)),
             identity: value(&said.identity).unwrap_or_default(),
-            reservations,
             router,
             dns: said.dns.iter().map(|given| given.value).collect(),
             domain: value(&said.domain),
-            rules: None,
+            chooser: Chooser::Policy,
+            rules: Rules::default(),
         };
         (value(&said.enabled) != Some(false)).then_some(dhcp)
     }
@@ -110,12 +124,12 @@ impl Resolver<'_> {
         self.found.push(Diagnostic::error(what).at(place).also(subnet.place.clone(), "the subnet").fix(fix));
     }
 
-    fn reservations(&mut self, subnet: Option<&Subnet>) -> BTreeMap<Mac, Reservation> {
+    fn hosts(&mut self, subnet: Option<&Subnet>) -> Hosts {
         let machines = &self.said.machines;
         let mut macs = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         let mut names = BTreeMap::new();
-        let mut reservations = BTreeMap::new();
+        let mut hosts = Vec::new();
         for machine in machines {
             if let Some(given) = &machine.mac {
                 let fix = "put all that is said of a machine into one [[machine]]";
@@ -143,11 +157,11 @@ impl Resolver<'_> {
                 );
             }
             if let (Some(mac), true) = (&machine.mac, machine.address.is_some() || machine.name.is_some()) {
-                let (address, hostname) = (value(&machine.address), value(&machine.name));
-                reservations.insert(mac.value, Reservation { address, hostname });
+                let (address, name) = (value(&machine.address), value(&machine.name));
+                hosts.push(Host { hardware: vec![mac.value.into()], address, name, ..Host::default() });
             }
         }
-        reservations
+        Hosts::new(hosts)
     }
 
     /// Complains when `key` was seen before, and remembers where.

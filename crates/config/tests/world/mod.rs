@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use config::{Diagnostics, Entry, Flags, Loaded, Surroundings, TextFile};
-use ipnet::Ipv4Net;
+use config::{Diagnostics, Entry, Flags, Loaded, Nic, Surroundings, TextFile};
 
 /// Paths and what is there; a path that is an error may not be read.
 pub struct World(BTreeMap<PathBuf, io::Result<Entry>>);
@@ -54,8 +53,8 @@ impl Surroundings for World {
         inside.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
     }
 
-    fn address(&self, interface: &str) -> Option<Ipv4Net> {
-        (interface == "eth1").then(|| "192.168.7.2/24".parse().unwrap())
+    fn interfaces(&self) -> Vec<Nic> {
+        vec![Nic { name: "eth1".into(), addresses: vec!["192.168.7.2/24".parse().unwrap()], is_loopback: false }]
     }
 }
 

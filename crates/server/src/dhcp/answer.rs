@@ -2,79 +2,79 @@
 
 use std::net::Ipv4Addr;
 
-use boot::rules::{Asked, Defaults, Rules, carried};
-use boot::{Answer, Decision, Facts};
-use dhcp::v4::{Draft, MessageType, Packet, code};
+use boot::matching::client_name;
+use boot::rules::{Asked, Defaults, carried};
+use boot::{Answer, Decision};
+use config::Chooser;
+use dhcp::v4::{Draft, MessageType, code};
 use journal::Stage;
 
 use super::Settings;
+use super::request::Ctx;
 
 /// iPXE's encapsulated `no-pxedhcp` (option 175, sub-option 176): do not wait for a proxyDHCP server, this is all.
 const NO_PXEDHCP: [u8; 3] = [176, 1, 1];
 
-/// Fills in network parameters and, where something is to be booted, the boot file. Returns its name.
+/// Fills in network parameters, what the rules say and, where something is to be booted, the boot file. Returns its name.
 ///
 /// `address`: what the client is given; `None` for a DHCPINFORM.
 pub(super) fn fill(
     draft: &mut Draft,
-    request: &Packet<'_>,
+    ctx: &Ctx<'_>,
     settings: &Settings,
-    facts: &Facts,
     decision: &Decision,
     address: Option<Ipv4Addr>,
 ) -> Option<String> {
-    if let Some(rules) = &settings.dhcp.rules {
-        return by_rules(draft, request, settings, rules, facts, address);
-    }
-    network(draft, request, settings, facts);
-    let file = decision.answer.boot_file()?;
-    draft.boot_file(settings.address.addr(), file);
-    match (facts.stage, &decision.answer) {
+    let by_rule = by_rules(draft, ctx, settings, address);
+    let Some(file) = decision.answer.boot_file() else { return by_rule };
+    draft.boot_file(ctx.network.us, file);
+    match (ctx.facts.stage, &decision.answer) {
         // UEFI takes an offer for HTTP Boot only with this class echoed (UEFI 2.10 section 24.7).
         (Stage::HttpBoot, Answer::Url { .. }) => draft.option(code::VENDOR_CLASS, b"HTTPClient"),
         (Stage::Ipxe, _) => draft.option(code::IPXE, &NO_PXEDHCP),
         // No option 60 for PXE: with it but without option 43, UEFI would go and ask port 4011.
         _ => draft,
     };
-    if let Some(id) = request.option(code::CLIENT_MACHINE_ID) {
+    if let Some(id) = ctx.packet.option(code::CLIENT_MACHINE_ID) {
         draft.option(code::CLIENT_MACHINE_ID, &id);
     }
     Some(file.to_owned())
 }
 
-/// What the rules of the dnsmasq dialect give.
-fn by_rules(
-    draft: &mut Draft,
-    request: &Packet<'_>,
-    settings: &Settings,
-    rules: &Rules,
-    facts: &Facts,
-    address: Option<Ipv4Addr>,
-) -> Option<String> {
-    let dhcp = &settings.dhcp;
-    let reservation = dhcp.reservations.get(&facts.mac);
-    let tags = rules.tags(request, reservation.is_some(), address);
+/// Network parameters, and what the rules give. Returns the name of the boot file that they name.
+fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, address: Option<Ipv4Addr>) -> Option<String> {
+    let (dhcp, request) = (&settings.dhcp, &ctx.packet);
+    let known_address = address.unwrap_or(request.ciaddr());
+    let range = ctx.network.range(known_address, settings);
+    let tags = match range.and_then(|range| range.set.as_ref()).filter(|_| address.is_some()) {
+        Some(tag) => {
+            // The rules are asked again: some wait for the tag of a range.
+            let mut base = ctx.base.clone();
+            base.set_weak(tag.clone());
+            dhcp.rules.tags(request, base)
+        }
+        None => ctx.tags.clone(),
+    };
     let requested = request.option(code::PARAMETER_REQUEST_LIST);
     let vendor_class = request.option(code::VENDOR_CLASS);
-    let asked = Asked {
-        tags: &tags,
-        requested: requested.as_deref(),
-        vendor_class: vendor_class.as_deref(),
-        ours: settings.address.addr(),
-    };
+    let us = ctx.network.us;
+    let asked = Asked { tags: &tags, requested: requested.as_deref(), vendor_class: vendor_class.as_deref(), ours: us };
+    let or = |address: Ipv4Addr, other| if address.is_unspecified() { other } else { address };
     // Once it has a lease, a machine hears the name that it is known by, which may be what it calls itself.
     let takes_lease = request.message_type() == Some(MessageType::Request);
-    let own_name = own_name(settings, facts).filter(|_| takes_lease);
+    let laid_down = ctx.host.as_ref().and_then(|host| host.name.clone());
     let defaults = Defaults {
-        netmask: Some(settings.address.netmask()),
-        broadcast: Some(settings.address.broadcast()),
-        router: dhcp.router,
-        dns: dhcp.dns.clone(),
+        netmask: range.map(|range| range.subnet.netmask()),
+        broadcast: range.map(|range| range.broadcast),
+        router: dhcp.router.map(|router| or(router, ctx.network.router)),
+        dns: dhcp.dns.iter().map(|server| or(*server, us)).collect(),
         domain: dhcp.domain.clone(),
-        hostname: reservation.and_then(|reservation| reservation.hostname.clone()).or(own_name),
+        hostname: laid_down.or_else(|| name(ctx).filter(|_| takes_lease)),
     };
-    let carried = carried(&defaults, &rules.options, &rules.boots, &asked, rules.keep_fields);
-    draft.fields(carried.next_server, &carried.server_name, &carried.file);
+    let carried = carried(&defaults, &dhcp.rules.options, &dhcp.rules.boots, &asked, dhcp.rules.keep_fields);
+    if dhcp.chooser == Chooser::Rules {
+        draft.fields(carried.next_server, &carried.server_name, &carried.file);
+    }
     for (code, data) in &carried.options {
         draft.raw_option(*code, data);
     }
@@ -83,33 +83,8 @@ fn by_rules(
     Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
 }
 
-/// What a machine calls itself. As in dnsmasq, the rules of its dialect take the name without a domain.
-pub(super) fn own_name(settings: &Settings, facts: &Facts) -> Option<String> {
-    let name = facts.hostname.as_deref()?;
-    let first = name.split('.').next().filter(|_| settings.dhcp.rules.is_some());
-    Some(first.unwrap_or(name).to_owned())
-}
-
-fn network(draft: &mut Draft, request: &Packet<'_>, settings: &Settings, facts: &Facts) {
-    let wanted = request.option(code::PARAMETER_REQUEST_LIST);
-    let mut offer = |code: u8, data: &[u8]| {
-        if wanted.as_ref().is_none_or(|list| list.contains(&code)) {
-            draft.option(code, data);
-        }
-    };
-    let dhcp = &settings.dhcp;
-    offer(code::SUBNET_MASK, &settings.address.netmask().octets());
-    offer(code::BROADCAST_ADDRESS, &settings.address.broadcast().octets());
-    if let Some(router) = dhcp.router {
-        offer(code::ROUTER, &router.octets());
-    }
-    let dns: Vec<u8> = dhcp.dns.iter().flat_map(|server| server.octets()).collect();
-    offer(code::DNS_SERVERS, &dns);
-    if let Some(domain) = &dhcp.domain {
-        offer(code::DOMAIN_NAME, domain.as_bytes());
-    }
-    let named = dhcp.reservations.get(&facts.mac).and_then(|reservation| reservation.hostname.as_deref());
-    if let Some(hostname) = named {
-        offer(code::HOST_NAME, hostname.as_bytes());
-    }
+/// The name that a machine is known by: what is laid down, or what it calls itself, without a domain.
+pub(super) fn name(ctx: &Ctx<'_>) -> Option<String> {
+    let laid_down = ctx.host.as_ref().and_then(|host| host.name.clone());
+    laid_down.or_else(|| Some(client_name(&ctx.packet)?.split('.').next()?.to_owned()))
 }

@@ -3,38 +3,41 @@
 //! Acknowledgements wait in a batch until [`Engine::flush`] has made their leases durable: everything that arrived
 //! together is written together.
 
-use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boot::{Decision, Facts};
-use config::{ConflictCheck, Identity};
-use dhcp::v4::{AckDraft, Draft, Owner, Packet, Plan, Reply, code, plan};
+use boot::hosts::IdPattern;
+use boot::{Decision, Facts, Host};
+use config::{Chooser, ConflictCheck, Identity};
+use dhcp::v4::{AckDraft, Draft, Packet, Plan, Reply, code, plan};
 use journal::{Stage, Step};
-use leases::{Ask, Candidate, ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool, Strategy};
+use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
 
-use super::Settings;
-use super::answer;
 use super::probes::{Probe, Probes};
+use super::request::{self, Ctx, Network};
+use super::{Settings, addresses, answer};
 use crate::machines::Machines;
 
 /// How long an offered address is kept for its client.
 const HOLD: Duration = Duration::from_secs(60);
 /// How long an address that somebody else was found on is left alone.
 const SET_ASIDE_SECS: u32 = 600;
-/// A client may ask for a shorter lease than configured, but not for one that makes it renew all the time.
-const MIN_LEASE_SECS: u32 = 120;
 /// Taken addresses found one after the other for one client before it has to ask again.
 const MAX_TRIES: u8 = 8;
 
 /// What the world outside is to do.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
-    Send(Reply),
+    /// Through this link: a place in [`Settings::links`].
+    Send {
+        link: usize,
+        reply: Reply,
+    },
     /// Ask whether somebody uses the address; answers come back through [`Engine::address_answered`].
     Probe {
+        link: usize,
         address: Ipv4Addr,
         how: ConflictCheck,
     },
@@ -45,20 +48,22 @@ pub enum Effect {
 }
 
 pub struct Engine {
-    settings: Settings,
-    store: Box<dyn LeaseStore>,
-    pool: Pool,
-    holds: Holds,
+    pub(super) settings: Settings,
+    pub(super) store: Box<dyn LeaseStore>,
+    /// One for each range.
+    pub(super) pools: Vec<Pool>,
+    pub(super) holds: Holds,
     probes: Probes,
     machines: Arc<Machines>,
-    batch: Vec<Pending>,
+    pub(super) batch: Vec<Pending>,
     effects: Vec<Effect>,
     store_broken: bool,
 }
 
 /// An acknowledgement that waits for its lease.
-struct Pending {
-    grant: Grant,
+pub(super) struct Pending {
+    pub(super) grant: Grant,
+    link: usize,
     draft: AckDraft,
     /// For the case that the store refuses: the NAK.
     refusal: Reply,
@@ -68,27 +73,13 @@ struct Pending {
     renewal: bool,
 }
 
-/// A request with what was made of it.
-struct Ctx<'a> {
-    packet: Packet<'a>,
-    facts: Facts,
-    key: ClientKey,
-    now: Clock,
-}
-
 impl Engine {
     pub fn new(settings: Settings, store: Box<dyn LeaseStore>, machines: Arc<Machines>) -> Engine {
-        let dhcp = &settings.dhcp;
-        let strategy = match dhcp.allocation {
-            config::Allocation::Sequential => Strategy::Sequential,
-            config::Allocation::Hashed => Strategy::Hashed,
-        };
-        let reserved = dhcp.reservations.values().filter_map(|reservation| reservation.address);
-        let pool = Pool::new(dhcp.ranges.clone(), reserved.chain([settings.address.addr()]), strategy);
+        let pools = addresses::pools(&settings);
         Engine {
             settings,
             store,
-            pool,
+            pools,
             holds: Holds::default(),
             probes: Probes::default(),
             machines,
@@ -98,9 +89,15 @@ impl Engine {
         }
     }
 
-    /// Takes one UDP payload that reached port 67. What follows from it shows in [`Engine::drain`], after
-    /// [`Engine::flush`] where a lease is involved.
-    pub fn handle(&mut self, now: Clock, octets: &[u8]) {
+    /// Takes other terms from now on; leases and offers stay.
+    pub fn reconfigure(&mut self, dhcp: config::Dhcp) {
+        self.settings.dhcp = dhcp;
+        self.pools = addresses::pools(&self.settings);
+    }
+
+    /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from
+    /// it shows in [`Engine::drain`], after [`Engine::flush`] where a lease is involved.
+    pub fn handle(&mut self, now: Clock, link: usize, octets: &[u8]) {
         let packet = match Packet::parse(octets) {
             Ok(packet) if packet.op() == 1 => packet,
             Ok(_) => return,
@@ -110,21 +107,24 @@ impl Engine {
             let because = format!("hardware type {} is not Ethernet", packet.htype());
             return self.ignore(None, because);
         };
-        if let Some(relay) = packet.relay().filter(|relay| !self.settings.address.contains(relay)) {
-            return self.ignore(Some(mac), format!("relay {relay} is on a network that no range here serves"));
+        let Some(ctx) = self.ctx(now, link, packet, mac) else {
+            let network = match Packet::parse(octets).ok().and_then(|packet| packet.relay()) {
+                Some(relay) => format!("relay {relay}"),
+                None => self.settings.links[link].name.clone(),
+            };
+            return self.ignore(Some(mac), format!("no range serves the network of {network}"));
+        };
+        if ctx.facts.stage != Stage::Os {
+            self.machines.met(&ctx.facts, now.running);
         }
-        let facts = Facts::of(&packet, mac, self.settings.address.addr(), self.machines.history(mac));
-        if facts.stage != Stage::Os {
-            self.machines.met(&facts, now.running);
+        if ctx.host.as_ref().is_some_and(|host| host.ignore) {
+            return self.ignore(Some(mac), "the configuration says to ignore this machine".to_owned());
         }
-        let known = self.settings.dhcp.reservations.contains_key(&mac);
-        if self.settings.dhcp.rules.as_ref().is_some_and(|rules| rules.ignores(&packet, known)) {
+        if self.settings.dhcp.rules.ignores(&ctx.tags) {
             return self.ignore(Some(mac), "a dhcp-ignore rule holds".to_owned());
         }
-        let key = self.key(&packet, mac);
-        let ctx = Ctx { packet, facts, key, now };
         let authoritative = self.settings.dhcp.authoritative;
-        let plan = plan(&packet, self.settings.address.addr(), authoritative, |address| self.owner(&ctx, address));
+        let plan = plan(&ctx.packet, ctx.network.us, authoritative, |address| self.owner(&ctx, address));
         match plan {
             Plan::Offer => self.discover(&ctx),
             Plan::Confirm { address, renewal } => self.confirm(&ctx, address, renewal),
@@ -192,6 +192,18 @@ impl Engine {
         self.effects.drain(..)
     }
 
+    /// A request with all that decides its answer; `None` when no range serves where it comes from.
+    fn ctx<'a>(&self, now: Clock, link: usize, packet: Packet<'a>, mac: Mac) -> Option<Ctx<'a>> {
+        let settings = &self.settings;
+        let network = Network::of(&packet, link, settings)?;
+        let facts = Facts::of(&packet, mac, network.us, self.machines.history(mac));
+        let (host, base) = request::identify(&packet, link, &network, settings);
+        let tags = settings.dhcp.rules.tags(&packet, base.clone());
+        let admitted = request::admitted(&network, &tags, settings);
+        let key = self.key(&packet, mac, host.as_deref());
+        Some(Ctx { packet, facts, key, now, link, network, host, base, tags, admitted })
+    }
+
     fn discover(&mut self, ctx: &Ctx<'_>) {
         let facts = &ctx.facts;
         self.happened(
@@ -217,7 +229,7 @@ impl Engine {
             return self.ignore(Some(ctx.facts.mac), because);
         }
         let Some((address, known)) = self.address_for(ctx) else {
-            let because = format!("no free address: all {} are leased, held or in use", self.ranges());
+            let because = "no free address: all that it could have are leased, held or in use".to_owned();
             return self.ignore(Some(ctx.facts.mac), because);
         };
         let until = ctx.now.running + HOLD;
@@ -233,78 +245,17 @@ impl Engine {
         }
         let deadline = ctx.now.running + self.settings.dhcp.conflict_wait;
         let request = ctx.packet.octets().to_vec();
-        let probe = Probe { key: ctx.key.clone(), mac: ctx.facts.mac, request, deadline, tries: tries + 1 };
+        let (key, link) = (ctx.key.clone(), ctx.link);
+        let probe = Probe { key, mac: ctx.facts.mac, link, request, deadline, tries: tries + 1 };
         self.probes.start(address, probe);
-        self.effects.push(Effect::Probe { address, how });
-    }
-
-    /// The address for a client, and whether it is known to be the client's so that no probe is needed.
-    fn address_for(&mut self, ctx: &Ctx<'_>) -> Option<(Ipv4Addr, bool)> {
-        let active = self.store.find(&ctx.key).filter(|record| record.is_active(ctx.now.wall));
-        let mine = active.map(|record| record.address).or_else(|| self.holds.address(&ctx.key, ctx.now.running));
-        if let Some(reserved) = self.reserved(ctx) {
-            return Some((reserved, mine == Some(reserved)));
-        }
-        if let Some(address) = mine.filter(|address| self.owner(ctx, *address) == Owner::Client) {
-            return Some((address, true));
-        }
-        let ask = Ask { key: &ctx.key, mac: ctx.facts.mac, requested: ctx.packet.address(code::REQUESTED_ADDRESS) };
-        let Candidate { address, .. } = self.pool.candidate(ask, self.store.table(), &mut self.holds, ctx.now)?;
-        Some((address, false))
-    }
-
-    /// The client's reserved address, unless somebody else still has a lease on it.
-    fn reserved(&self, ctx: &Ctx<'_>) -> Option<Ipv4Addr> {
-        let address = self.settings.dhcp.reservations.get(&ctx.facts.mac)?.address?;
-        let occupant = self.store.table().occupant(address, &ctx.key, ctx.now.wall);
-        occupant.is_none().then_some(address)
-    }
-
-    fn owner(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Owner {
-        if !self.settings.address.contains(&address) {
-            return Owner::WrongNetwork;
-        }
-        if let Some(reserved) = self.reserved(ctx) {
-            return if reserved == address { Owner::Client } else { Owner::Other };
-        }
-        let reservations = &self.settings.dhcp.reservations;
-        if reservations.values().any(|reservation| reservation.address == Some(address)) {
-            return Owner::Other;
-        }
-        if !self.pool.contains(address) {
-            return Owner::NotOurs;
-        }
-        if self.store.table().occupant(address, &ctx.key, ctx.now.wall).is_some() {
-            return Owner::Other;
-        }
-        match self.holds.holder(address, ctx.now.running) {
-            Some(holder) if *holder == ctx.key => Owner::Client,
-            Some(_) => Owner::Other,
-            None if self.store.at(address).and_then(|record| record.key()) == Some(&ctx.key) => Owner::Client,
-            None => Owner::Nobody,
-        }
-    }
-
-    /// Whether another lease may be given.
-    fn admits(&self, ctx: &Ctx<'_>) -> Result<(), String> {
-        let Some(limit) = self.settings.dhcp.lease_limit else { return Ok(()) };
-        let has_one = |key: &ClientKey| self.store.find(key).is_some_and(|record| record.is_active(ctx.now.wall));
-        // Those in the batch have as good as got theirs.
-        let waiting =
-            self.batch.iter().map(|pending| &pending.grant.key).filter(|key| **key != ctx.key && !has_one(key));
-        let waiting = waiting.collect::<HashSet<_>>().len();
-        if !has_one(&ctx.key) && self.store.table().has_reached(limit.saturating_sub(waiting), ctx.now.wall) {
-            return Err(format!("the limit of {limit} leases is reached (dhcp.lease_limit)"));
-        }
-        Ok(())
+        self.effects.push(Effect::Probe { link, address, how });
     }
 
     fn offer(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
         let decision = self.decide(ctx);
-        let lease_secs = self.lease_secs(&ctx.packet);
-        let mut draft = Draft::offer(&ctx.packet, self.settings.address.addr(), address, lease_secs);
-        let boot_file = answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision, Some(address));
-        self.effects.push(Effect::Send(draft.finish()));
+        let mut draft = Draft::offer(&ctx.packet, ctx.network.us, address, self.lease_secs(ctx, address));
+        let boot_file = answer::fill(&mut draft, ctx, &self.settings, &decision, Some(address));
+        self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpOffer { address, boot_file, because: decision.because });
     }
 
@@ -313,36 +264,30 @@ impl Engine {
             return self.ignore(Some(ctx.facts.mac), because);
         }
         let decision = self.decide(ctx);
-        let server = self.settings.address.addr();
-        let mut draft = AckDraft::new(&ctx.packet, server);
-        let filled = draft.draft();
-        let boot_file = answer::fill(filled, &ctx.packet, &self.settings, &ctx.facts, &decision, Some(address));
-        let reserved = self.settings.dhcp.reservations.get(&ctx.facts.mac);
-        let hostname = reserved
-            .and_then(|reservation| reservation.hostname.clone())
-            .or_else(|| answer::own_name(&self.settings, &ctx.facts));
+        let mut draft = AckDraft::new(&ctx.packet, ctx.network.us);
+        let boot_file = answer::fill(draft.draft(), ctx, &self.settings, &decision, Some(address));
         let client_id = ctx.packet.option(code::CLIENT_ID).and_then(|id| ClientId::new(&id).ok());
         let grant = Grant {
             address,
             key: ctx.key.clone(),
             mac: ctx.facts.mac,
             client_id,
-            hostname,
-            lease_secs: self.lease_secs(&ctx.packet),
+            hostname: answer::name(ctx),
+            lease_secs: self.lease_secs(ctx, address),
             now: ctx.now.wall,
         };
-        let refusal = Draft::nak(&ctx.packet, server, "address is another client's").finish();
-        let (facts, because) = (ctx.facts.clone(), decision.because);
-        self.batch.push(Pending { grant, draft, refusal, facts, boot_file, because, renewal });
+        let refusal = Draft::nak(&ctx.packet, ctx.network.us, "address is another client's").finish();
+        let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
+        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal });
     }
 
     fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { draft, refusal, facts, boot_file, because, renewal, .. } = pending;
+        let Pending { link, draft, refusal, facts, boot_file, because, renewal, .. } = pending;
         match result {
             Ok(lease) => {
                 self.holds.release(lease.address());
                 self.machines.has_address(facts.mac, lease.address(), now.running);
-                self.effects.push(Effect::Send(draft.finish(&lease)));
+                self.send(link, draft.finish(&lease));
                 let step = Step::DhcpAck {
                     stage: facts.stage,
                     address: lease.address(),
@@ -354,7 +299,7 @@ impl Engine {
                 self.happened(Some(facts.mac), step);
             }
             Err(taken) => {
-                self.effects.push(Effect::Send(refusal));
+                self.send(link, refusal);
                 let because = taken.to_string();
                 self.happened(Some(facts.mac), Step::DhcpNak { address: taken.address, because });
             }
@@ -362,16 +307,16 @@ impl Engine {
     }
 
     fn refuse(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, because: String) {
-        let draft = Draft::nak(&ctx.packet, self.settings.address.addr(), &because);
-        self.effects.push(Effect::Send(draft.finish()));
+        let draft = Draft::nak(&ctx.packet, ctx.network.us, &because);
+        self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpNak { address, because });
     }
 
     fn inform(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
         let decision = self.decide(ctx);
-        let mut draft = Draft::inform(&ctx.packet, self.settings.address.addr());
-        answer::fill(&mut draft, &ctx.packet, &self.settings, &ctx.facts, &decision, None);
-        self.effects.push(Effect::Send(draft.finish()));
+        let mut draft = Draft::inform(&ctx.packet, ctx.network.us);
+        answer::fill(&mut draft, ctx, &self.settings, &decision, None);
+        self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpInform { address });
     }
 
@@ -396,8 +341,8 @@ impl Engine {
     /// Goes on with a request that waited for a probe: offers the probed address, or seeks another.
     fn resume(&mut self, now: Clock, probe: &Probe, address: Option<Ipv4Addr>) {
         let packet = Packet::parse(&probe.request).expect("it was parsed when the probe began");
-        let facts = Facts::of(&packet, probe.mac, self.settings.address.addr(), self.machines.history(probe.mac));
-        let ctx = Ctx { packet, facts, key: probe.key.clone(), now };
+        // The configuration may have changed since, so that nothing serves it any more.
+        let Some(ctx) = self.ctx(now, probe.link, packet, probe.mac) else { return };
         match address {
             Some(address) => self.offer(&ctx, address),
             None => self.seek(&ctx, probe.tries),
@@ -406,9 +351,8 @@ impl Engine {
 
     /// Asks the one place that chooses, and makes a broken loop known.
     fn decide(&mut self, ctx: &Ctx<'_>) -> Decision {
-        if let Some(rules) = &self.settings.dhcp.rules {
-            let known = self.settings.dhcp.reservations.contains_key(&ctx.facts.mac);
-            let because = vec![format!("dnsmasq rules with the tags {}", rules.tags(&ctx.packet, known, None))];
+        if self.settings.dhcp.chooser == Chooser::Rules {
+            let because = vec![format!("dnsmasq rules with the tags {}", ctx.tags)];
             return Decision { answer: boot::Answer::Nothing, because, looped: None };
         }
         let decision = boot::decide(&ctx.facts, &self.settings.policy, ctx.now.running);
@@ -418,23 +362,14 @@ impl Engine {
         decision
     }
 
-    fn key(&self, packet: &Packet<'_>, mac: Mac) -> ClientKey {
+    fn key(&self, packet: &Packet<'_>, mac: Mac, host: Option<&Host>) -> ClientKey {
+        let ignored = host.is_some_and(|host| host.client_id == Some(IdPattern::Ignored));
         let id = match self.settings.dhcp.identity {
             Identity::Machine => None,
+            Identity::ClientId if ignored => None,
             Identity::ClientId => packet.option(code::CLIENT_ID).and_then(|id| ClientId::new(&id).ok()),
         };
         id.map_or(ClientKey::Mac(mac), ClientKey::ClientId)
-    }
-
-    fn lease_secs(&self, packet: &Packet<'_>) -> u32 {
-        let most = u32::try_from(self.settings.dhcp.lease.as_secs()).unwrap_or(u32::MAX);
-        packet.u32(code::LEASE_TIME).map_or(most, |asked| asked.clamp(MIN_LEASE_SECS.min(most), most))
-    }
-
-    fn ranges(&self) -> String {
-        let count: u64 =
-            self.settings.dhcp.ranges.iter().map(|(first, last)| u64::from(last.to_bits() - first.to_bits()) + 1).sum();
-        format!("{count} addresses of the range")
     }
 
     fn ignore(&mut self, machine: Option<Mac>, because: String) {
@@ -450,6 +385,10 @@ impl Engine {
             };
             self.happened(None, Step::Warning { text: format!("no lease is given out: {what}"), fix });
         }
+    }
+
+    pub(super) fn send(&mut self, link: usize, reply: Reply) {
+        self.effects.push(Effect::Send { link, reply });
     }
 
     fn happened(&mut self, machine: Option<Mac>, step: Step) {

@@ -1,14 +1,16 @@
 //! The DHCPv4 service: one thread that receives a burst, asks the [`engine`], writes the leases once, and sends.
 
+mod addresses;
 mod answer;
 pub mod engine;
 mod probes;
+mod request;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,13 +32,20 @@ const BURST: usize = 64;
 /// What the service serves.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Our address on the link, with its prefix.
-    pub address: Ipv4Net,
+    pub links: Vec<Link>,
     pub dhcp: config::Dhcp,
     pub policy: Arc<boot::Policy>,
 }
 
-/// The sockets of the service, opened beforehand.
+/// An interface that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub name: String,
+    /// Ours on it, with their prefixes.
+    pub addresses: Vec<Ipv4Net>,
+}
+
+/// The sockets of one link, opened beforehand.
 pub struct Sockets {
     pub dhcp: DhcpSocket,
     pub arp: ArpSocket,
@@ -47,25 +56,28 @@ pub struct Sockets {
 /// The running service; dropping it stops it.
 pub struct DhcpService {
     stop: Arc<EventFd>,
+    orders: Orders,
     thread: Option<JoinHandle<()>>,
 }
 
 impl DhcpService {
-    /// Starts serving in a thread of its own.
+    /// Starts serving in a thread of its own. `links`: the sockets of each link of the settings, in order.
     ///
     /// # Errors
     /// When the kernel gives no thread or event descriptor.
     pub fn start(
         settings: Settings,
-        sockets: Sockets,
+        links: Vec<Sockets>,
         store: Box<dyn LeaseStore>,
         reporter: Reporter,
     ) -> io::Result<DhcpService> {
+        let orders =
+            Orders(Arc::new((EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?, Mutex::default())));
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let engine = Engine::new(settings, store, reporter.machines.clone());
-        let advert = RouterAdvert::default();
         let troubled = reporter.clone();
-        let service = Loop { engine, advert, sockets, reporter, stop: stop.clone(), send_fails: false, is_gone: false };
+        let links = links.into_iter().map(LinkState::new).collect();
+        let service = Loop { engine, links, reporter, stop: stop.clone(), orders: orders.clone(), send_fails: false };
         let run = move || {
             // A fault in here must not look like a quiet network.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| service.run())).is_err() {
@@ -74,7 +86,35 @@ impl DhcpService {
             }
         };
         let thread = std::thread::Builder::new().name("dhcp".into()).spawn(run)?;
-        Ok(DhcpService { stop, thread: Some(thread) })
+        Ok(DhcpService { stop, orders, thread: Some(thread) })
+    }
+
+    /// How others tell the service to do something.
+    pub fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+}
+
+/// Tells the running service to do something, from any thread.
+#[derive(Clone)]
+pub struct Orders(Arc<(EventFd, Mutex<Vec<Order>>)>);
+
+/// What the running service can be told.
+pub enum Order {
+    /// Serve on these terms from now on; leases and offers stay.
+    Reconfigure(Box<config::Dhcp>),
+}
+
+impl Orders {
+    pub fn give(&self, order: Order) {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        // The counter of an event descriptor overflows only after more orders than there can be.
+        let _ = self.0.0.write(1);
+    }
+
+    fn take(&self) -> Vec<Order> {
+        let _ = self.0.0.read();
+        std::mem::take(&mut *self.0.1.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -90,12 +130,18 @@ impl Drop for DhcpService {
 
 struct Loop {
     engine: Engine,
-    advert: RouterAdvert,
-    sockets: Sockets,
+    links: Vec<LinkState>,
     reporter: Reporter,
     stop: Arc<EventFd>,
-    /// That sending fails, and that the interface is gone, is said once.
+    orders: Orders,
+    /// That sending fails is said once.
     send_fails: bool,
+}
+
+struct LinkState {
+    sockets: Sockets,
+    advert: RouterAdvert,
+    /// That the interface is gone is said once.
     is_gone: bool,
 }
 
@@ -107,28 +153,47 @@ impl Loop {
             if ready.stop {
                 return;
             }
+            if ready.orders {
+                self.obey();
+            }
             let now = clock();
-            if ready.arp {
-                while let Some((address, mac)) = self.sockets.arp.receive() {
-                    self.engine.address_answered(now, address, Some(mac));
-                }
-                self.look_after_interface();
-            }
-            if ready.echo {
-                while let Some(address) = self.sockets.echo.receive() {
-                    self.engine.address_answered(now, address, None);
-                }
-            }
-            if ready.router {
-                self.answer_solicitations();
-            }
-            for _ in 0..BURST {
-                let Some(octets) = self.sockets.dhcp.receive(&mut buffer) else { break };
-                self.engine.handle(now, octets);
+            for at in 0..self.links.len() {
+                self.hear(at, &ready.links[at], now, &mut buffer);
             }
             self.engine.handle_timeout(clock());
             self.engine.flush(now);
             self.act();
+        }
+    }
+
+    fn hear(&mut self, at: usize, ready: &ReadyLink, now: Clock, buffer: &mut [u8]) {
+        let Loop { engine, links, reporter, .. } = self;
+        let link = &mut links[at];
+        if ready.arp {
+            while let Some((address, mac)) = link.sockets.arp.receive() {
+                engine.address_answered(now, address, Some(mac));
+            }
+            link.look_after_interface(reporter);
+        }
+        if ready.echo {
+            while let Some(address) = link.sockets.echo.receive() {
+                engine.address_answered(now, address, None);
+            }
+        }
+        if ready.router {
+            link.answer_solicitations(reporter);
+        }
+        for _ in 0..BURST {
+            let Some(octets) = link.sockets.dhcp.receive(buffer) else { break };
+            engine.handle(now, at, octets);
+        }
+    }
+
+    fn obey(&mut self) {
+        for order in self.orders.take() {
+            match order {
+                Order::Reconfigure(dhcp) => self.engine.reconfigure(*dhcp),
+            }
         }
     }
 
@@ -139,42 +204,27 @@ impl Loop {
         let timeout = timeout.map_or(PollTimeout::NONE, |wait| {
             PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.sockets.dhcp.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.sockets.arp.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.sockets.echo.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.sockets.router.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.orders.0.0.as_fd(), PollFlags::POLLIN),
         ];
+        for LinkState { sockets, .. } in &self.links {
+            let all = [sockets.dhcp.as_fd(), sockets.arp.as_fd(), sockets.echo.as_fd(), sockets.router.as_fd()];
+            fds.extend(all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        }
         // An interrupted wait is a wait that found nothing.
         let _ = poll(&mut fds, timeout);
-        let any = |at: usize| fds[at].any().unwrap_or(false);
-        Ready { stop: any(0), arp: any(2), echo: any(3), router: any(4) }
-    }
-
-    /// Spares machines in iPXE the wait for an IPv6 router where there is none.
-    fn answer_solicitations(&mut self) {
-        while let Some(message) = self.sockets.router.receive() {
-            let now = Instant::now();
-            match message {
-                RouterMessage::Advertisement => self.advert.router_heard(),
-                RouterMessage::Solicitation { from, address } if self.reporter.machines.is_in_ipxe(from, now) => {
-                    if self.advert.solicited(now, from) {
-                        // Should this fail, the machine waits a little longer, as it would without us.
-                        let _ = self.sockets.router.say_no_router(from, address);
-                    }
-                }
-                RouterMessage::Solicitation { .. } => {}
-            }
-        }
+        let any: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        let links = any[2..].chunks(4).map(|any| ReadyLink { arp: any[1], echo: any[2], router: any[3] }).collect();
+        Ready { stop: any[0], orders: any[1], links }
     }
 
     fn act(&mut self) {
         for effect in self.engine.drain() {
             let result = match effect {
-                Effect::Send(reply) => self.sockets.dhcp.send(&reply),
-                Effect::Probe { address, how: ConflictCheck::Icmp } => self.sockets.echo.ask(address),
-                Effect::Probe { address, .. } => self.sockets.arp.ask(address),
+                Effect::Send { link, reply } => self.links[link].sockets.dhcp.send(&reply),
+                Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
+                Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
                 Effect::Happened { machine, step } => {
                     self.reporter.step(machine, step);
                     continue;
@@ -190,12 +240,35 @@ impl Loop {
             }
         }
     }
+}
+
+impl LinkState {
+    fn new(sockets: Sockets) -> LinkState {
+        LinkState { sockets, advert: RouterAdvert::default(), is_gone: false }
+    }
+
+    /// Spares machines in iPXE the wait for an IPv6 router where there is none.
+    fn answer_solicitations(&mut self, reporter: &Reporter) {
+        while let Some(message) = self.sockets.router.receive() {
+            let now = Instant::now();
+            match message {
+                RouterMessage::Advertisement => self.advert.router_heard(),
+                RouterMessage::Solicitation { from, address } if reporter.machines.is_in_ipxe(from, now) => {
+                    if self.advert.solicited(now, from) {
+                        // Should this fail, the machine waits a little longer, as it would without us.
+                        let _ = self.sockets.router.say_no_router(from, address);
+                    }
+                }
+                RouterMessage::Solicitation { .. } => {}
+            }
+        }
+    }
 
     /// Packet sockets wake us when their interface goes down or away.
-    fn look_after_interface(&mut self) {
+    fn look_after_interface(&mut self, reporter: &Reporter) {
         let gone = self.sockets.arp.interface_is_gone();
         if gone && !std::mem::replace(&mut self.is_gone, true) {
-            self.reporter.warn(
+            reporter.warn(
                 "the interface that we serve on was deleted: no machine reaches us any more",
                 "end lanboot and start it again",
             );
@@ -205,6 +278,11 @@ impl Loop {
 
 struct Ready {
     stop: bool,
+    orders: bool,
+    links: Vec<ReadyLink>,
+}
+
+struct ReadyLink {
     arp: bool,
     echo: bool,
     router: bool,

@@ -12,6 +12,8 @@ use mac::Mac;
 pub(super) struct Probe {
     pub key: ClientKey,
     pub mac: Mac,
+    /// Where its request arrived.
+    pub link: usize,
     /// The client's latest DHCPDISCOVER.
     pub request: Vec<u8>,
     /// When silence counts as an answer.

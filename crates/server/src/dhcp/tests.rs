@@ -5,8 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boot::rules::Rules;
+use boot::{Host, Hosts};
 use boot::{Policy, Target};
-use config::{Allocation, ConflictCheck, Dhcp, Identity, Reservation};
+use config::{Allocation, Chooser, ConflictCheck, Dhcp, Gives, Identity, Range};
 use dhcp::Platform;
 use dhcp::v4::packet::{COOKIE, HEADER_OCTETS};
 use dhcp::v4::{Destination, MessageType, Packet};
@@ -14,8 +16,8 @@ use journal::Step;
 use leases::{ClientKey, Clock, Grant, Lease, LeaseStore, MemoryStore, StoreError, Table, Taken, UnixSecs};
 use mac::Mac;
 
-use super::Settings;
 use super::engine::{Effect, Engine};
+use super::{Link, Settings};
 use crate::machines::Machines;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
@@ -29,21 +31,33 @@ fn mac(last: u8) -> Mac {
     Mac([0x52, 0x54, 0, 0, 0, last])
 }
 
+fn range(first: u8, last: u8) -> Range {
+    Range {
+        subnet: "10.0.1.0/24".parse().unwrap(),
+        broadcast: host(255),
+        gives: Gives::Addresses(host(first), host(last)),
+        lease: Duration::from_secs(43_200),
+        set: None,
+        when: Default::default(),
+    }
+}
+
 fn guide() -> Dhcp {
     Dhcp {
-        ranges: vec![(host(200), host(253))],
-        lease: Duration::from_secs(43_200),
+        ranges: vec![range(200, 253)],
+        shared: vec![],
+        hosts: Hosts::default(),
         allocation: Allocation::Sequential,
         authoritative: true,
         lease_limit: None,
         conflict_check: ConflictCheck::Arp,
         conflict_wait: WAIT,
         identity: Identity::Machine,
-        reservations: BTreeMap::new(),
         router: Some(SERVER),
         dns: vec![],
         domain: None,
-        rules: None,
+        chooser: Chooser::Policy,
+        rules: Rules::default(),
     }
 }
 
@@ -91,7 +105,8 @@ impl Bench {
             target: Target::BootFile { any: Some("pxelinux.0".into()), by_platform: BTreeMap::new() },
             ..Policy::default()
         };
-        let settings = Settings { address: "10.0.1.1/24".parse().unwrap(), dhcp, policy: Arc::new(policy) };
+        let link = Link { name: "net".into(), addresses: vec!["10.0.1.1/24".parse().unwrap()] };
+        let settings = Settings { links: vec![link], dhcp, policy: Arc::new(policy) };
         let engine = Engine::new(settings, store, Arc::new(Machines::default()));
         Bench { engine, start: Instant::now(), now: Duration::ZERO }
     }
@@ -101,7 +116,7 @@ impl Bench {
     }
 
     fn hears(&mut self, octets: &[u8]) -> Out {
-        self.engine.handle(self.clock(), octets);
+        self.engine.handle(self.clock(), 0, octets);
         self.engine.flush(self.clock());
         self.out()
     }
@@ -116,7 +131,7 @@ impl Bench {
         let mut out = Out::default();
         for effect in self.engine.drain() {
             match effect {
-                Effect::Send(reply) => out.replies.push((reply.kind, reply.octets, reply.to)),
+                Effect::Send { reply, .. } => out.replies.push((reply.kind, reply.octets, reply.to)),
                 Effect::Probe { address, .. } => out.probes.push(address),
                 Effect::Happened { step, .. } => out.steps.push(step),
             }
@@ -252,8 +267,9 @@ fn the_guides_chain_is_given_by_what_the_client_says() {
 
 #[test]
 fn a_reservation_is_for_its_machine_alone() {
-    let reserved = Reservation { address: Some(host(200)), hostname: Some("db1".into()) };
-    let mut bench = Bench::new(Dhcp { reservations: BTreeMap::from([(mac(7), reserved)]), ..guide() });
+    let reserved =
+        Host { hardware: vec![mac(7).into()], address: Some(host(200)), name: Some("db1".into()), ..Host::default() };
+    let mut bench = Bench::new(Dhcp { hosts: Hosts::new([reserved]), ..guide() });
     assert_eq!(bench.boots(mac(1)), host(201));
     assert_eq!(bench.boots(mac(7)), host(200));
     let out = bench.hears(&request(mac(1), host(200)));
@@ -275,8 +291,8 @@ fn what_another_has_is_refused_and_what_another_server_offered_is_left_alone() {
 #[test]
 fn two_asking_for_one_address_in_one_burst_get_one_ack_and_one_nak() {
     let mut bench = Bench::new(guide());
-    bench.engine.handle(bench.clock(), &request(mac(1), host(210)));
-    bench.engine.handle(bench.clock(), &request(mac(2), host(210)));
+    bench.engine.handle(bench.clock(), 0, &request(mac(1), host(210)));
+    bench.engine.handle(bench.clock(), 0, &request(mac(2), host(210)));
     bench.engine.flush(bench.clock());
     let kinds: Vec<_> = bench.out().replies.iter().map(|(kind, ..)| *kind).collect();
     assert_eq!(kinds, [MessageType::Ack, MessageType::Nak]);
@@ -290,7 +306,7 @@ fn the_lease_limit_counts_those_that_ask_in_the_same_burst() {
     }
     // The first one asks twice, as machines do that are in a hurry.
     for n in [1, 1, 2] {
-        bench.engine.handle(bench.clock(), &request(mac(n), host(199 + n)));
+        bench.engine.handle(bench.clock(), 0, &request(mac(n), host(199 + n)));
     }
     bench.engine.flush(bench.clock());
     let out = bench.out();
@@ -308,7 +324,7 @@ fn the_lease_limit_stops_new_machines_but_not_known_ones() {
 
 #[test]
 fn an_exhausted_range_is_said_and_a_released_address_serves_again() {
-    let mut bench = Bench::new(Dhcp { ranges: vec![(host(200), host(200))], ..guide() });
+    let mut bench = Bench::new(Dhcp { ranges: vec![range(200, 200)], ..guide() });
     let address = bench.boots(mac(1));
     assert!(bench.hears(&message(mac(2), &[(53, &[1])])).ignored().contains("no free address"));
     let mut release = message(mac(1), &[(53, &[7]), (54, &SERVER.octets())]);
@@ -319,7 +335,7 @@ fn an_exhausted_range_is_said_and_a_released_address_serves_again() {
 
 #[test]
 fn an_offer_is_held_for_its_client() {
-    let mut bench = Bench::new(Dhcp { ranges: vec![(host(200), host(200))], ..guide() });
+    let mut bench = Bench::new(Dhcp { ranges: vec![range(200, 200)], ..guide() });
     bench.hears(&message(mac(1), &[(53, &[1])]));
     bench.waits(WAIT);
     assert!(bench.hears(&message(mac(2), &[(53, &[1])])).ignored().contains("no free address"));

@@ -41,6 +41,8 @@ pub mod code {
     pub const CLIENT_ARCH: u8 = 93;
     pub const CLIENT_NDI: u8 = 94;
     pub const CLIENT_MACHINE_ID: u8 = 97;
+    /// RFC 3011
+    pub const SUBNET_SELECTION: u8 = 118;
     pub const IPXE: u8 = 175;
     pub const END: u8 = 255;
 }

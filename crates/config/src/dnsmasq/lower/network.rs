@@ -1,0 +1,146 @@
+//! Where to serve, and what to give out there.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use boot::matching::{Tag, TagExpr};
+use ipnet::Ipv4Net;
+
+use super::super::options::interfaces::Pattern;
+use super::super::options::ranges::{DhcpRange, Lease, RangeMode, SharedNetwork};
+use super::{Lowering, expr};
+use crate::diagnostic::Diagnostic;
+use crate::surroundings::{Nic, Surroundings};
+use crate::{Gives, Range, Served, Shared, SharedOn};
+
+/// dnsmasq's lease time where a range names none.
+const LEASE_SECS: u32 = 3600;
+
+/// What the options on interfaces say.
+#[derive(Default)]
+pub(super) struct Where {
+    pub interfaces: Vec<(Pattern, crate::Place)>,
+    pub except: Vec<Pattern>,
+    pub addresses: Vec<crate::said::Given<IpAddr>>,
+    pub no_dhcp: Vec<Pattern>,
+    /// [`Where::no_dhcp`], and no TFTP either.
+    pub no_dhcp_at_all: Vec<Pattern>,
+    /// Served for TFTP only where `enable-tftp` names interfaces; empty: all.
+    pub tftp: Vec<Pattern>,
+}
+
+fn any(patterns: &[Pattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name))
+}
+
+impl Where {
+    /// Whether an interface is served, by its name or one of its addresses. Without any name or address, all are.
+    fn allows(&self, nic: &Nic) -> bool {
+        let named = self.interfaces.iter().any(|(pattern, _)| pattern.matches(&nic.name));
+        let by_address = |net: &Ipv4Net| self.addresses.iter().any(|given| given.value == IpAddr::V4(net.addr()));
+        let nothing_said = self.interfaces.is_empty() && self.addresses.is_empty();
+        let allowed = nothing_said || named || nic.addresses.iter().any(by_address);
+        allowed && !any(&self.except, &nic.name) && !nic.addresses.is_empty() && !nic.is_loopback
+    }
+
+    fn served(&self, nic: &Nic) -> Served {
+        let silent = any(&self.no_dhcp_at_all, &nic.name);
+        // As in dnsmasq, an address to listen on chooses interfaces for DHCP, and addresses for all else.
+        let mut addresses = nic.addresses.clone();
+        addresses.sort_by_key(|net| !self.addresses.iter().any(|given| given.value == IpAddr::V4(net.addr())));
+        Served {
+            interface: nic.name.clone(),
+            addresses,
+            dhcp: !silent && !any(&self.no_dhcp, &nic.name),
+            tftp: !silent && (self.tftp.is_empty() || any(&self.tftp, &nic.name)),
+        }
+    }
+}
+
+impl Lowering {
+    /// The interfaces to serve. Empty only after an error.
+    pub(super) fn served(&mut self, around: &dyn Surroundings) -> Vec<Served> {
+        let nics = around.interfaces();
+        let at = &self.at;
+        let served: Vec<Served> = nics.iter().filter(|nic| at.allows(nic)).map(|nic| at.served(nic)).collect();
+        let mut found = Vec::new();
+        for (pattern, place) in at.interfaces.iter().filter(|(pattern, _)| !pattern.open && pattern.name != "lo") {
+            let name = &pattern.name;
+            let error = |what: String, fix: String| Diagnostic::error(what).at(place.clone()).fix(fix);
+            if any(&at.except, name) {
+                let fix = "leave it out of one of the two".to_owned();
+                found.push(error(format!("{name} is both served and excepted"), fix));
+            } else if nics.iter().all(|nic| nic.name != *name || nic.addresses.is_empty()) {
+                let fix =
+                    format!("make it first: ip link add {name} type bridge; ip address add 10.0.1.1/24 dev {name}");
+                found.push(error(format!("{name} has no IPv4 address to serve from, or is not there"), fix));
+            }
+        }
+        for given in &at.addresses {
+            let IpAddr::V4(address) = given.value else { continue };
+            let here = nics.iter().flat_map(|nic| &nic.addresses).any(|net| net.addr() == address);
+            if !here && !address.is_loopback() {
+                let what = format!("no interface has the address {address}");
+                found.push(
+                    Diagnostic::error(what).at(given.place.clone()).fix("name an address that `ip address` shows"),
+                );
+            }
+        }
+        if served.is_empty() && found.is_empty() {
+            let fix = "give an interface an address, and name it: --interface=NAME";
+            found.push(Diagnostic::error("there is no interface with an IPv4 address to serve").fix(fix));
+        }
+        self.found.extend(found);
+        served
+    }
+
+    pub(super) fn ranges(&mut self, around: &dyn Surroundings) -> Vec<Range> {
+        let nics = around.interfaces();
+        std::mem::take(&mut self.dhcp_ranges).iter().map(|range| lower_range(range, &nics)).collect()
+    }
+
+    pub(super) fn shared_network(&mut self, shared: &SharedNetwork) {
+        use super::super::options::ranges::SharedOn as On;
+        let on = match &shared.on {
+            On::Interface(name) => SharedOn::Interface(name.clone()),
+            On::Address(address) => SharedOn::Address(*address),
+        };
+        self.shared.push(Shared { on, subnet: shared.subnet.value });
+    }
+}
+
+fn lower_range(range: &DhcpRange, nics: &[Nic]) -> Range {
+    let start = range.start.value;
+    let subnet = match &range.netmask {
+        Some(netmask) => Ipv4Net::with_netmask(start, netmask.value).ok(),
+        None => nics.iter().flat_map(|nic| &nic.addresses).find(|net| net.contains(&start)).copied(),
+    };
+    let subnet = subnet.unwrap_or_else(|| by_class(start)).trunc();
+    let secs = match range.lease {
+        None => LEASE_SECS,
+        Some(Lease::Seconds(secs)) => secs,
+        Some(Lease::Infinite) => u32::MAX,
+    };
+    Range {
+        subnet,
+        broadcast: range.broadcast.as_ref().map_or(subnet.broadcast(), |given| given.value),
+        gives: match &range.mode {
+            RangeMode::To(end) => Gives::Addresses(start, end.value),
+            RangeMode::Static => Gives::Reserved,
+            RangeMode::Proxy => Gives::Proxy,
+        },
+        lease: Duration::from_secs(secs.into()),
+        set: range.set.as_ref().map(|given| Tag::from(given.value.as_str())),
+        when: if range.tests.is_empty() { TagExpr::default() } else { expr(&range.tests) },
+    }
+}
+
+/// The subnet that dnsmasq takes for a network behind a relay when no netmask says it: by the classes of RFC 791.
+fn by_class(address: Ipv4Addr) -> Ipv4Net {
+    let prefix = match address.octets()[0] {
+        0..=127 => 8,
+        128..=191 => 16,
+        _ => 24,
+    };
+    Ipv4Net::new(address, prefix).expect("a prefix of at most 32 bits")
+}
