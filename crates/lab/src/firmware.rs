@@ -16,19 +16,23 @@ pub enum Firmware {
     UefiX64,
     /// OVMF's HTTP Boot over IPv4, the card without a ROM.
     UefiHttp,
+    /// OVMF's PXE over IPv4 with Secure Boot enforced: it starts what Microsoft's keys vouch for, such as a shim.
+    UefiSecure,
     /// AAVMF's PXE over IPv4.
     UefiArm64,
 }
 
 impl Firmware {
-    pub const ALL: [Firmware; 4] = [Firmware::Bios, Firmware::UefiX64, Firmware::UefiHttp, Firmware::UefiArm64];
+    pub const ALL: [Firmware; 5] =
+        [Firmware::Bios, Firmware::UefiX64, Firmware::UefiHttp, Firmware::UefiSecure, Firmware::UefiArm64];
 
-    /// As the command line writes it: `bios`, `uefi-x64`, `uefi-http`, `uefi-arm64`.
+    /// As the command line writes it: `bios`, `uefi-x64`, `uefi-http`, `uefi-secure`, `uefi-arm64`.
     pub fn name(self) -> &'static str {
         match self {
             Firmware::Bios => "bios",
             Firmware::UefiX64 => "uefi-x64",
             Firmware::UefiHttp => "uefi-http",
+            Firmware::UefiSecure => "uefi-secure",
             Firmware::UefiArm64 => "uefi-arm64",
         }
     }
@@ -51,16 +55,13 @@ impl Firmware {
     /// # Errors
     /// [`Missing`], naming the package.
     pub fn images(self) -> Result<Option<Images>, Missing> {
-        let places = match self {
+        let (places, missing) = match self {
             Firmware::Bios => return Ok(None),
-            Firmware::UefiX64 | Firmware::UefiHttp => X64,
-            Firmware::UefiArm64 => ARM64,
+            Firmware::UefiX64 | Firmware::UefiHttp => (X64, X64_MISSING),
+            Firmware::UefiSecure => (X64_SECURE, X64_SECURE_MISSING),
+            Firmware::UefiArm64 => (ARM64, ARM64_MISSING),
         };
-        match installed(places) {
-            Some(images) => Ok(Some(images)),
-            None if self == Firmware::UefiArm64 => Err(ARM64_MISSING),
-            None => Err(X64_MISSING),
-        }
+        installed(places).map(Some).ok_or(missing)
     }
 }
 
@@ -72,7 +73,7 @@ impl fmt::Display for Firmware {
 
 /// Not the name of a firmware.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no firmware of the lab: choose from bios, uefi-x64, uefi-http, uefi-arm64")]
+#[error("`{0}` is no firmware of the lab: choose from {choices}", choices = Firmware::ALL.map(Firmware::name).join(", "))]
 pub struct UnknownFirmware(pub String);
 
 impl FromStr for Firmware {
@@ -111,6 +112,12 @@ impl Missing {
 
 const X64_MISSING: Missing =
     Missing { what: "OVMF, the UEFI firmware for x64,", debian: "ovmf", fedora: "edk2-ovmf", arch: "edk2-ovmf" };
+const X64_SECURE_MISSING: Missing = Missing {
+    what: "OVMF with Microsoft's keys, the UEFI firmware for x64 with Secure Boot,",
+    debian: "ovmf",
+    fedora: "edk2-ovmf",
+    arch: "a build with enrolled keys; edk2-ovmf has none",
+};
 const ARM64_MISSING: Missing = Missing {
     what: "AAVMF, the UEFI firmware for arm64,",
     debian: "qemu-efi-aarch64",
@@ -144,6 +151,12 @@ const X64: &[(&str, &str)] = &[
     ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
     ("/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd"),
     ("/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"),
+];
+/// Builds that protect their variables by SMM, and stores with Microsoft's keys in them. Debian, Fedora, openSUSE.
+const X64_SECURE: &[(&str, &str)] = &[
+    ("/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"),
+    ("/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin"),
 ];
 const ARM64: &[(&str, &str)] = &[
     ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),

@@ -66,7 +66,7 @@ impl VmSpec {
     /// A machine with 512 MiB of memory, named for its firmware and `number`, which counts from 1.
     pub fn new(firmware: Firmware, number: u16) -> VmSpec {
         let mac = vm_mac(number);
-        let hardware = Hardware { firmware, mac, memory_mib: 512, rom: None, display: None };
+        let hardware = Hardware { firmware, mac, memory_mib: 512, rom: None, kernel: None, display: None };
         VmSpec { name: format!("{firmware}-{number}"), hardware, expect: None, typing: Vec::new() }
     }
 }

@@ -23,5 +23,5 @@ pub use keys::UnknownKey;
 pub use lab::{LabError, LabSpec, Report, VmReport, VmSpec, check, run, vm_mac};
 pub use namespace::{Namespace, NamespaceError, enter_private_network};
 pub use pcap::Recording;
-pub use qemu::Hardware;
+pub use qemu::{Hardware, Kernel};
 pub use typing::{After, BadTyping, Typing};

@@ -29,9 +29,19 @@ pub struct Hardware {
     pub memory_mib: u32,
     /// Another ROM for the network card, such as a newer iPXE. By default BIOS has QEMU's iPXE ROM and UEFI has none.
     pub rom: Option<PathBuf>,
+    /// A system that is in the machine already, instead of one from the network.
+    pub kernel: Option<Kernel>,
     /// What QEMU's `-display` takes, e.g. `gtk` or `vnc=:1`; `vnc` alone is the socket `vnc.sock` in the artefacts
     /// folder, which can be reached from outside the lab's network.
     pub display: Option<String>,
+}
+
+/// A Linux kernel that QEMU puts into the machine's memory; the firmware starts it without asking the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    pub image: PathBuf,
+    pub initrd: PathBuf,
+    pub command_line: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -171,13 +181,19 @@ fn arguments(
         // Changes to the variables go to a temporary file that QEMU removes.
         line.add("-drive", format!("if=pflash,format=raw,unit=1,snapshot=on,file={}", escaped(&images.variables)));
     }
+    if *firmware == Firmware::UefiSecure {
+        // Only the firmware itself, in SMM, may change what it trusts; a machine that sleeps would lose that protection.
+        line.add("-global", "driver=cfi.pflash01,property=secure,value=on").add("-global", "ICH9-LPC.disable_s3=1");
+    }
     for protocol in left_out(*firmware) {
         line.add("-fw_cfg", format!("name=opt/org.tianocore/{protocol}Support,string=n"));
     }
     line.add("-netdev", format!("tap,id=net,fd={}", wires.tap));
+    if let Some(Kernel { image, initrd, command_line }) = &hardware.kernel {
+        line.add("-kernel", absolute(image)).add("-initrd", absolute(initrd)).add("-append", command_line);
+    }
     let rom = match (&hardware.rom, firmware) {
-        // QEMU works in the artefacts folder.
-        (Some(rom), _) => format!(",romfile={}", escaped(&std::path::absolute(rom).unwrap_or_else(|_| rom.clone()))),
+        (Some(rom), _) => format!(",romfile={}", escaped(&absolute(rom))),
         (None, Firmware::Bios) => String::new(),
         // The ROM would start before the firmware's own network boot, which is what is to be tried.
         (None, _) => ",romfile=".to_owned(),
@@ -193,6 +209,7 @@ fn machine(firmware: Firmware) -> &'static str {
         // `graphics=off` makes SeaBIOS write what it shows to the serial port as well; the screen stays.
         Firmware::Bios => "pc,graphics=off",
         Firmware::UefiX64 | Firmware::UefiHttp => "q35",
+        Firmware::UefiSecure => "q35,smm=on",
         Firmware::UefiArm64 => "virt",
     }
 }
@@ -201,7 +218,7 @@ fn devices(firmware: Firmware) -> &'static [&'static str] {
     match firmware {
         Firmware::Bios => &["VGA"],
         // Newer EDK2 has no network without a source of random numbers.
-        Firmware::UefiX64 | Firmware::UefiHttp => &["VGA", "virtio-rng-pci"],
+        Firmware::UefiX64 | Firmware::UefiHttp | Firmware::UefiSecure => &["VGA", "virtio-rng-pci"],
         Firmware::UefiArm64 => &["ramfb", "virtio-rng-pci", "qemu-xhci", "usb-kbd"],
     }
 }
@@ -210,7 +227,7 @@ fn devices(firmware: Firmware) -> &'static [&'static str] {
 fn left_out(firmware: Firmware) -> &'static [&'static str] {
     match firmware {
         Firmware::Bios => &[],
-        Firmware::UefiX64 | Firmware::UefiArm64 => &["IPv6PXE"],
+        Firmware::UefiX64 | Firmware::UefiSecure | Firmware::UefiArm64 => &["IPv6PXE"],
         // Without PXE, HTTP Boot is what it tries first.
         Firmware::UefiHttp => &["IPv4PXE", "IPv6PXE"],
     }
@@ -228,6 +245,11 @@ fn display(asked: Option<&str>) -> &str {
 fn uuid(mac: Mac) -> String {
     let mac: String = mac.0.iter().map(|octet| format!("{octet:02x}")).collect();
     format!("6c616e62-6f6f-7400-8000-{mac}")
+}
+
+/// QEMU works in the artefacts folder, not in ours.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A path inside a list of QEMU's options, where a comma is written twice.
@@ -298,7 +320,14 @@ mod tests {
     }
 
     fn hardware(firmware: Firmware) -> Hardware {
-        Hardware { firmware, mac: Mac([0x52, 0x54, 0, 0x6c, 0, 1]), memory_mib: 512, rom: None, display: None }
+        Hardware {
+            firmware,
+            mac: Mac([0x52, 0x54, 0, 0x6c, 0, 1]),
+            memory_mib: 512,
+            rom: None,
+            kernel: None,
+            display: None,
+        }
     }
 
     #[test]
@@ -319,6 +348,24 @@ mod tests {
         assert!(line.contains("bootindex=1,romfile= "), "{line}");
         assert!(!line.contains("IPv4PXESupport"), "{line}");
         assert!(line_for(&hardware(Firmware::UefiHttp)).contains("name=opt/org.tianocore/IPv4PXESupport,string=n"));
+    }
+
+    #[test]
+    fn secure_boot_is_guarded_by_smm() {
+        let line = line_for(&hardware(Firmware::UefiSecure));
+        assert!(line.contains("-machine q35,smm=on ") && line.contains("property=secure,value=on "), "{line}");
+        assert!(!line_for(&hardware(Firmware::UefiX64)).contains("smm=on"));
+    }
+
+    #[test]
+    fn kernel_of_the_machine_is_named_from_anywhere() {
+        let kernel = Kernel { image: "/k".into(), initrd: "initrd".into(), command_line: "console=ttyS0 a=b".into() };
+        let line = line_for(&Hardware { kernel: Some(kernel), ..hardware(Firmware::Bios) });
+        let initrd = std::env::current_dir().unwrap().join("initrd");
+        assert!(
+            line.contains(&format!("-kernel /k -initrd {} -append console=ttyS0 a=b ", initrd.display())),
+            "{line}"
+        );
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub enum Command {
 }
 
 /// What to serve: a configuration file, flags, or both (flags win).
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct Setup {
     /// Configuration file [default: /etc/lanboot.toml, when it is there and no flag names a network]
     #[arg(short = 'c', long = "config", value_name = "FILE")]
@@ -236,7 +236,7 @@ pub struct Explain {
 pub struct Lab {
     #[command(flatten)]
     pub setup: Setup,
-    /// Kinds of firmware, one machine each: bios, uefi-x64, uefi-http, uefi-arm64
+    /// Kinds of firmware, one machine each: bios, uefi-x64, uefi-http, uefi-secure, uefi-arm64
     #[arg(long, value_delimiter = ',', default_value = "bios", help_heading = "Lab")]
     pub firmware: Vec<String>,
     /// How many machines of each kind
@@ -266,6 +266,9 @@ pub struct Lab {
     /// Where serial logs, screenshots, captures and timelines go
     #[arg(long = "out", default_value = "lab", value_name = "DIR", help_heading = "Lab")]
     pub artefacts: PathBuf,
+    /// Serve by a dnsmasq command line instead, as it stands: -- dnsmasq -C /etc/dnsmasq.conf
+    #[arg(last = true, value_name = "dnsmasq OPTIONS")]
+    pub dnsmasq: Vec<std::ffi::OsString>,
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, help_heading = "Lab")]
     pub log: Log,

@@ -15,14 +15,15 @@ use nix::sys::signal::SigSet;
 use regex::Regex;
 
 use crate::args::{Lab, Log, Setup};
-use crate::{Outcome, problem, setup, up};
+use crate::{Outcome, lab_dnsmasq, problem, setup, up};
 
 /// What is used when neither a file nor a flag names a network: the lab's own disturbs nobody.
 const DEFAULT_BRIDGE: &str = "net=10.0.1.1/24";
 
 pub fn lab(args: &Lab) -> Outcome {
     let signals = up::block_signals()?;
-    let mut loaded = load(&args.setup)?;
+    let mut loaded =
+        if args.dnsmasq.is_empty() { load(&args.setup)? } else { lab_dnsmasq::load(&args.dnsmasq, &args.setup)? };
     let spec = spec(args, loaded.config.network.link.name())?;
     lab::check(&spec).map_err(problem::of)?;
     make_private(&mut loaded.config, &args.artefacts)?;

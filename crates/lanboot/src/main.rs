@@ -6,6 +6,7 @@ mod dnsmasq;
 mod explain;
 mod firmware;
 mod lab;
+mod lab_dnsmasq;
 mod leases;
 mod problem;
 mod setup;
