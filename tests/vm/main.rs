@@ -1,37 +1,53 @@
 //! Real firmware in virtual machines, through the real program: what `lanboot lab` says is what the user gets.
 //!
-//! Emulated machines fill both cores of a small computer, so the tests take turns.
+//! Emulated machines fill both cores of a small computer: tests with many take turns, those with one run side by side,
+//! as many as the test harness starts at once.
+
+mod dnsmasq;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
 
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: RwLock<()> = RwLock::new(());
+
+/// To be held by a test that starts one machine.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One run of `lanboot lab`, with a folder for what it leaves.
 struct Lab {
-    _turn: MutexGuard<'static, ()>,
     output: Output,
     artefacts: PathBuf,
 }
 
 impl Lab {
     fn run(name: &str, args: &[&str]) -> Lab {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        Lab::run_now(name, args)
+    }
+
+    fn run_beside_others(name: &str, args: &[&str]) -> Lab {
+        let _turn = beside_others();
+        Lab::run_now(name, args)
+    }
+
+    fn run_now(name: &str, args: &[&str]) -> Lab {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let artefacts = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vm").join(name);
         let output = Command::new(env!("CARGO_BIN_EXE_lanboot"))
             .arg("lab")
-            .args(args)
-            .args(["--out"])
+            .arg("--out")
             .arg(&artefacts)
+            .args(args)
             .current_dir(root)
             .output()
             .expect("lanboot starts");
-        Lab { _turn: turn, output, artefacts }
+        Lab { output, artefacts }
     }
 
     fn text(&self) -> String {

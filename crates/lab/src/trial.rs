@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use crate::judge::{Judge, Verdict, how_far};
 use crate::lab::{LabSpec, VmSpec};
 use crate::pcap::Recording;
 use crate::qemu::{StartError, Vm};
-use crate::qmp::QmpError;
+use crate::qmp::{Qmp, QmpError};
 use crate::typing::Typist;
 
 /// How often the journal, the clock and the keyboard are looked after.
@@ -130,11 +131,27 @@ impl<'a> Trial<'a> {
 
     /// Writes the screen as it is now.
     pub(crate) fn save_screen(&mut self) {
-        let Some(vm) = &mut self.vm else { return };
         // Relative to QEMU's working folder. A QEMU older than 7.1 knows the plain old format only.
-        if let Err(QmpError::Refused { .. }) = vm.qmp.screendump("screen.png") {
-            let _ = vm.qmp.execute("screendump", json!({ "filename": "screen.ppm" }));
-        }
+        self.ask(|qmp| {
+            if let Err(QmpError::Refused { .. }) = qmp.screendump("screen.png") {
+                let _ = qmp.execute("screendump", json!({ "filename": "screen.ppm" }));
+            }
+        });
+    }
+
+    /// Asks QEMU's monitor, and takes in meanwhile what the machine writes: the serial port of arm64 keeps all of QEMU
+    /// waiting once nobody reads it, and the monitor with it.
+    fn ask<T>(&mut self, work: impl FnOnce(&mut Qmp) -> T) -> Option<T> {
+        let Vm { serial, qmp, .. } = self.vm.as_mut()?;
+        let done = AtomicBool::new(false);
+        let (answer, octets) = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| read_until(serial, &done));
+            let answer = work(qmp);
+            done.store(true, Ordering::Relaxed);
+            (answer, reader.join().expect("reading does not panic"))
+        });
+        self.hear(&octets);
+        Some(answer)
     }
 
     /// Switches the machine off and writes what the journal says about it.
@@ -182,16 +199,20 @@ impl<'a> Trial<'a> {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Ok(()),
             Err(error) => return Err(error),
         };
+        self.hear(&buffer[..count]);
+        Ok(())
+    }
+
+    fn hear(&mut self, octets: &[u8]) {
         // On a full disk the log ends early; the machine is judged all the same.
-        let _ = self.serial_log.write_all(&buffer[..count]);
+        let _ = self.serial_log.write_all(octets);
         let now = Instant::now();
-        for line in self.console.feed(&buffer[..count]) {
+        for line in self.console.feed(octets) {
             if let Some(sign) = sign(&line) {
                 self.judge.on_sign(now, sign, &line);
                 self.tell_console(line);
             }
         }
-        Ok(())
     }
 
     fn tell_console(&mut self, line: String) {
@@ -262,13 +283,30 @@ impl<'a> Trial<'a> {
         if let Some(keys) = self.typist.begun(now) {
             self.journal.append(Some(self.spec.hardware.mac), Step::Typed { keys });
         }
-        if let Some(vm) = &mut self.vm
-            && let Some(chord) = self.typist.key(now)
-        {
+        if let Some(chord) = self.typist.key(now) {
             // A machine without a keyboard, or at its end: the verdict will show it.
-            let _ = vm.qmp.send_keys(&chord);
+            self.ask(|qmp| qmp.send_keys(&chord));
         }
     }
+}
+
+/// What comes over the line until `done` is set.
+fn read_until(line: &UnixStream, done: &AtomicBool) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut buffer = [0; 16 << 10];
+    let _ = line.set_nonblocking(true);
+    while !done.load(Ordering::Relaxed) {
+        let mut fds = [PollFd::new(line.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, PollTimeout::from(5u8));
+        let mut line = line;
+        match line.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => octets.extend_from_slice(&buffer[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => break,
+        }
+    }
+    octets
 }
 
 fn write_timeline(file: &Path, events: &[Arc<Event>]) -> io::Result<()> {

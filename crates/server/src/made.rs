@@ -59,8 +59,8 @@ impl Made {
         }
     }
 
-    /// Puts made files before the published ones, for a service that opens by name.
-    pub fn before(self: &Arc<Self>, files: Arc<Files>) -> Open {
+    /// Puts made files behind the published ones, for a service that opens by name: what the user has of that name counts.
+    pub fn behind(self: &Arc<Self>, files: Arc<Files>) -> Open {
         let made = self.clone();
         Arc::new(move |_, asked| match files.open(asked) {
             Err(FileError::NotFound { asked }) => match made.script(asked.trim_start_matches('/')) {
@@ -104,13 +104,8 @@ impl Made {
 impl Dynamic for Made {
     fn respond(&self, request: &Request) -> Option<Generated> {
         let path = request.path.trim_start_matches('/');
-        if let Some(what) = path.strip_prefix("report/").filter(|what| !what.is_empty()) {
-            return Some(self.reported(what, request));
-        }
-        let script = self.script(path)?;
-        let mut answer = generated(200, &script, path);
-        answer.role = Some(Role::Script);
-        Some(answer)
+        let what = path.strip_prefix("report/").filter(|what| !what.is_empty())?;
+        Some(self.reported(what, request))
     }
 }
 

@@ -126,7 +126,7 @@ impl Bound {
         if let Some(settings) = settings.tftp {
             for (link, socket) in tftp {
                 reporter.step(None, listening("TFTP", settings.port, link.address().addr()));
-                let open = made(&link).before(files.clone());
+                let open = made(&link).behind(files.clone());
                 let serving = tftp::serve(socket, settings.clone(), open, report.clone());
                 runtime.spawn(watched("TFTP", reporter.clone(), serving));
             }
@@ -139,7 +139,7 @@ impl Bound {
         for (link, listener) in http {
             let made = made(&link);
             let service = http_boot::Service {
-                open: made.before(files.clone()),
+                open: made.behind(files.clone()),
                 dynamic: made,
                 files: files.clone(),
                 report: report.clone(),
