@@ -7,7 +7,7 @@ use std::path::Path;
 
 use config::dnsmasq::options::Meaning;
 use config::dnsmasq::{Dialect, Directives, Disk, lower};
-use config::{Diagnostic, Diagnostics, Entry, Loaded, Said, Surroundings, ThisHost};
+use config::{Diagnostic, Diagnostics, Entry, Loaded, Nic, Said, Surroundings};
 use ipnet::Ipv4Net;
 
 use crate::args::Setup;
@@ -35,7 +35,7 @@ pub fn load(line: &[OsString], setup: &Setup) -> Result<Loaded, Diagnostics> {
         return Err(found.fix("leave out the flags on network, DHCP, boot and services, all but --address").into());
     }
     let directives = Dialect::read(options, &Disk).map_err(|refusal| refusal.diagnostics)?;
-    let (service, found) = lower::lower(&directives, &LabNetwork(address(&directives, setup)?))?;
+    let (service, found) = lower::lower(&directives, &LabNetwork(nic(&directives, setup)?))?;
     let mut config = service.config;
     setup::publish_ipxe(&mut config);
     let mut warnings = directives.warnings;
@@ -43,32 +43,47 @@ pub fn load(line: &[OsString], setup: &Setup) -> Result<Loaded, Diagnostics> {
     Ok(Loaded { config, warnings, said: Said::default() })
 }
 
-/// This computer, but for the address that the interface will have in the lab.
-struct LabNetwork(Option<Ipv4Net>);
-
-const THIS_HOST: ThisHost = ThisHost { address: host::address_of };
+/// This computer's files, and the one interface that there will be in the lab.
+struct LabNetwork(Nic);
 
 impl Surroundings for LabNetwork {
     fn look(&self, path: &Path) -> io::Result<Entry> {
-        THIS_HOST.look(path)
+        setup::this_host().look(path)
     }
 
     fn names(&self, folder: &Path) -> Vec<String> {
-        THIS_HOST.names(folder)
+        setup::this_host().names(folder)
     }
 
-    fn address(&self, interface: &str) -> Option<Ipv4Net> {
-        self.0.or_else(|| THIS_HOST.address(interface)).or(Some(DEFAULT))
+    fn interfaces(&self) -> Vec<Nic> {
+        vec![self.0.clone()]
     }
 }
 
-/// The address that is said: by `--address`, by `listen-address`, or by a range, whose network's first address is ours.
-/// `None`: none is, so the interface may have one.
-fn address(directives: &Directives, setup: &Setup) -> Result<Option<Ipv4Net>, Diagnostic> {
-    if let Some(text) = &setup.address {
-        let found = || Diagnostic::error(format!("--address: `{text}` is not an address with its prefix"));
-        return text.parse().map(Some).map_err(|_| found().fix("write it like 10.0.1.1/24"));
+/// The interface that is named, with the address that `--address` says, or that it has on this host, or that the options
+/// take for granted.
+fn nic(directives: &Directives, setup: &Setup) -> Result<Nic, Diagnostic> {
+    let mut names = directives.list.iter().flat_map(|directive| match &directive.meaning {
+        Meaning::Interface(patterns) => patterns.iter().map(|pattern| (&pattern.name, &directive.place)).collect(),
+        _ => Vec::new(),
+    });
+    let name = names.next().map_or("net", |(name, _)| name).to_owned();
+    if let Some((other, place)) = names.find(|(other, _)| **other != name) {
+        let found = Diagnostic::error(format!("a lab has one network, and {name} and {other} are named"));
+        return Err(found.at(place.clone()).fix("try them one by one"));
     }
+    let address = match &setup.address {
+        None => setup::this_host().address(&name).or_else(|| implied(directives)).unwrap_or(DEFAULT),
+        Some(text) => text.parse().map_err(|_| {
+            let found = Diagnostic::error(format!("--address: `{text}` is not an address with its prefix"));
+            found.fix("write it like 10.0.1.1/24")
+        })?,
+    };
+    Ok(Nic { name, addresses: vec![address], is_loopback: false })
+}
+
+/// What `listen-address` says, or else the first address of a range's network.
+fn implied(directives: &Directives) -> Option<Ipv4Net> {
     let ranges = || {
         directives.list.iter().filter_map(|directive| match &directive.meaning {
             Meaning::DhcpRange(range) => Some(range),
@@ -84,10 +99,9 @@ fn address(directives: &Directives, setup: &Setup) -> Result<Option<Ipv4Net>, Di
         }),
         _ => None,
     });
-    let first = ranges().next().map(|range| range.start.value);
     let net = |address| Ipv4Net::new_assert(address, prefix);
-    let of_range = |address| net(net(address).hosts().next().unwrap_or(address));
-    Ok(listens.map(net).or_else(|| first.map(of_range)))
+    let first = |start| net(net(start).hosts().next().unwrap_or(start));
+    listens.map(net).or_else(|| ranges().next().map(|range| first(range.start.value)))
 }
 
 #[cfg(test)]
@@ -115,6 +129,7 @@ mod tests {
         assert!(network("--interface=net").unwrap_err().contains("begin it with the program's name"));
         assert!(network("dnsmasq --conf-file= --nterface=net").unwrap_err().contains("nterface"));
         let setup = Setup { no_tftp: true, ..Setup::default() };
+        assert!(network("dnsmasq --conf-file= --interface=a,b").unwrap_err().contains("a and b are named"));
         assert!(load(&["dnsmasq".into()], &setup).unwrap_err().render(false).contains("and not by both"));
     }
 }
