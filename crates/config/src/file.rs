@@ -183,7 +183,11 @@ impl<'a> Reader<'a> {
         said::Tftp {
             enabled: self.truth(section, "enabled"),
             root: self.path(section, "root"),
+            unique_root: self.text(section, "unique_root", value::unique_root),
+            secure: self.truth(section, "secure"),
             port: self.number(section, "port", 1..=65535),
+            port_range: self.text(section, "port_range", value::port_range),
+            single_port: self.truth(section, "single_port"),
             max_blksize: self.number(section, "max_blksize", 8..=65464),
             max_windowsize: self.number(section, "max_windowsize", 1..=65535),
             max_transfers: self.number(section, "max_transfers", 1..=65535),

@@ -99,7 +99,11 @@ pub const KEYS: &[Key] = &[
 
     key("tftp", "enabled", "true or false", "true", "Serve TFTP.", "false", "--no-tftp"),
     key("tftp", "root", "path", "none", "A folder of files to publish, over HTTP as well.", r#""/var/lib/tftpboot""#, "--tftp-root PATH"),
+    key("tftp", "unique_root", "`ip` or `mac`", "off", "Serve each machine from its own folder below the root, where it has one: `10.0.1.7`, or `52-54-00-12-34-56`.", r#""mac""#, ""),
+    key("tftp", "secure", "true or false", "false", "Give out only files of the user that lanboot runs as; as root, only those that everyone may read. Over HTTP as well.", "true", ""),
     key("tftp", "port", "1 to 65535", "69", "UDP port. Firmware knows no other than 69.", "6969", ""),
+    key("tftp", "port_range", "ports", "any that is free", "Transfers come from these UDP ports, which a firewall may let pass. There are no more transfers at once than ports.", r#""50000-50099""#, ""),
+    key("tftp", "single_port", "true or false", "false", "Transfers come from the service's own port, for machines behind a NAT or a firewall that knows nothing of TFTP.", "true", ""),
     key("tftp", "max_blksize", "8 to 65464", "what fits the link's MTU", "Largest block, in octets, that is agreed to (RFC 2348).", "1428", ""),
     key("tftp", "max_windowsize", "1 to 65535", "64", "Most blocks under way at once (RFC 7440).", "16", ""),
     key("tftp", "max_transfers", "1 to 65535", "1000", "Most transfers at once.", "200", ""),

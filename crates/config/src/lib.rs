@@ -22,6 +22,7 @@ mod resolve;
 pub mod said;
 mod surroundings;
 mod syntax;
+mod tftp;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
@@ -30,6 +31,7 @@ pub use flags::Flags;
 pub use resolve::{Loaded, default_range, load, load_text};
 pub use said::Said;
 pub use surroundings::{Entry, Nic, Surroundings, ThisHost};
+pub use tftp::{Access, FileRules, InterfacePattern, InterfaceRoot, Tftp, TransferPorts, UniqueRoot};
 
 /// The whole configuration, checked and complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,7 @@ pub struct Config {
     pub boot: boot::Policy,
     /// What is published, in order of precedence: the first that has the asked name serves it.
     pub publish: Vec<Publish>,
+    pub file_rules: FileRules,
     /// A folder with iPXE's binaries; `None`: where the distribution's package puts them.
     pub ipxe: Option<PathBuf>,
     /// Leases, the record of host changes, fetched firmware. Default `/var/lib/lanboot`.
@@ -224,17 +227,6 @@ pub enum Identity {
     Machine,
     /// Option 61 where sent, else the MAC (RFC 2131 section 4.2 to the letter).
     ClientId,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tftp {
-    pub port: u16,
-    /// Upper bound for `blksize`, in octets; `None`: what fits the link's MTU.
-    pub max_blksize: Option<u16>,
-    /// Upper bound for `windowsize`, in blocks.
-    pub max_windowsize: u16,
-    /// At most this many transfers at once.
-    pub max_transfers: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]

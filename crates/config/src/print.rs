@@ -8,8 +8,10 @@ use boot::{Chain, MachinePolicy, ReplaceRomIpxe, Target};
 use mac::Mac;
 
 use crate::resolve::show;
-use crate::value::INFINITE;
-use crate::{Allocation, Config, ConflictCheck, Dhcp, Identity, Link, Network, Source, Transport};
+use crate::value::{self, INFINITE};
+use crate::{
+    Access, Allocation, Config, ConflictCheck, Dhcp, Identity, Link, Network, Source, TransferPorts, Transport,
+};
 
 impl Config {
     /// The configuration as TOML. Read again in the same surroundings, it gives the same configuration, provided that
@@ -164,8 +166,17 @@ impl Printer {
         self.section("tftp");
         self.bare("enabled", config.tftp.is_some());
         folders.next().inspect(|root| self.text("root", root.display()));
+        if config.file_rules.access == Access::Own {
+            self.bare("secure", true);
+        }
         if let Some(tftp) = &config.tftp {
+            tftp.unique_root.inspect(|by| self.text("unique_root", value::unique_root_name(*by)));
             self.bare("port", tftp.port);
+            match tftp.ports {
+                TransferPorts::Any => {}
+                TransferPorts::Range(first, last) => self.text("port_range", format!("{first}-{last}")),
+                TransferPorts::Single => self.bare("single_port", true),
+            }
             tftp.max_blksize.inspect(|octets| self.bare("max_blksize", octets));
             self.bare("max_windowsize", tftp.max_windowsize);
             self.bare("max_transfers", tftp.max_transfers);

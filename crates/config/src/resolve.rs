@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, TextFile};
 use crate::nearest::ranked;
 use crate::said::{Given, Said};
 use crate::surroundings::{Entry, Surroundings};
-use crate::{Config, Flags, Http, Publish, Tftp, file};
+use crate::{Access, Config, FileRules, Flags, Http, Publish, Tftp, TransferPorts, file};
 
 pub use dhcp::default_range;
 pub(crate) use dhcp::show;
@@ -94,7 +94,9 @@ impl Resolver<'_> {
         let state_dir = self.state_dir();
         let ipxe = self.ipxe_folder();
         let publish = std::mem::take(&mut self.publish);
-        Some(Config { network: network?, dhcp, tftp, http, boot, publish, ipxe, state_dir, served: Vec::new() })
+        let file_rules = self.file_rules();
+        let (network, served) = (network?, Vec::new());
+        Some(Config { network, dhcp, tftp, http, boot, publish, file_rules, ipxe, state_dir, served })
     }
 
     fn tftp(&mut self) -> Option<Tftp> {
@@ -106,13 +108,31 @@ impl Resolver<'_> {
             let what = format!("firmware asks for files on UDP port 69, not {}", port.value);
             self.warn(what, &port.place, "leave tftp.port out, unless this is a test");
         }
-        Some(Tftp {
-            port: value(&said.port).unwrap_or(69),
+        let ports = match (value(&said.single_port), value(&said.port_range)) {
+            (Some(true), _) => TransferPorts::Single,
+            (_, Some((first, last))) => TransferPorts::Range(first, last),
+            (_, None) => TransferPorts::Any,
+        };
+        let default = Tftp::default();
+        let tftp = Tftp {
+            port: value(&said.port).unwrap_or(default.port),
+            unique_root: value(&said.unique_root),
             max_blksize: value(&said.max_blksize),
-            // Beyond 64 blocks nothing is gained any more, and some clients fail.
-            max_windowsize: value(&said.max_windowsize).unwrap_or(64),
-            max_transfers: value(&said.max_transfers).unwrap_or(1000),
-        })
+            max_windowsize: value(&said.max_windowsize).unwrap_or(default.max_windowsize),
+            max_transfers: value(&said.max_transfers).unwrap_or(default.max_transfers),
+            ports,
+            ..default
+        };
+        if let (TransferPorts::Single, Some(range)) = (ports, &said.port_range) {
+            let (what, place) = ("tftp.port_range changes nothing where single_port is true", range.place.clone());
+            self.warn(what, &place, "leave one of the two out");
+        }
+        Some(tftp)
+    }
+
+    fn file_rules(&self) -> FileRules {
+        let access = if value(&self.said.tftp.secure) == Some(true) { Access::Own } else { Access::Readable };
+        FileRules { access, ..FileRules::default() }
     }
 
     fn http(&mut self) -> Option<Http> {

@@ -10,7 +10,7 @@ use dhcp::Platform;
 use ipnet::Ipv4Net;
 use mac::Mac;
 
-use crate::{Allocation, ConflictCheck, Identity, Place, Transport};
+use crate::{Allocation, ConflictCheck, Identity, Place, Transport, UniqueRoot};
 
 /// A value and where it was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +108,12 @@ pub struct Target {
 pub struct Tftp {
     pub enabled: Option<Given<bool>>,
     pub root: Option<Given<PathBuf>>,
+    pub unique_root: Option<Given<UniqueRoot>>,
+    pub secure: Option<Given<bool>>,
     pub port: Option<Given<u16>>,
+    /// First and last.
+    pub port_range: Option<Given<(u16, u16)>>,
+    pub single_port: Option<Given<bool>>,
     pub max_blksize: Option<Given<u16>>,
     pub max_windowsize: Option<Given<u16>>,
     pub max_transfers: Option<Given<usize>>,
@@ -238,7 +243,18 @@ over!(Dhcp {
     domain
 });
 over!(Target { kernel, initrds, cmdline, script, file, files, unreadable });
-over!(Tftp { enabled, root, port, max_blksize, max_windowsize, max_transfers });
+over!(Tftp {
+    enabled,
+    root,
+    unique_root,
+    secure,
+    port,
+    port_range,
+    single_port,
+    max_blksize,
+    max_windowsize,
+    max_transfers
+});
 over!(Http { enabled, root, port });
 
 impl Boot {

@@ -10,7 +10,7 @@ use ipnet::Ipv4Net;
 use mac::Mac;
 
 use crate::nearest::nearest;
-use crate::{Allocation, ConflictCheck, Identity, Transport, said};
+use crate::{Allocation, ConflictCheck, Identity, Transport, UniqueRoot, said};
 
 /// What is wrong with a text.
 #[derive(Debug, PartialEq)]
@@ -114,6 +114,36 @@ pub(crate) fn range(text: &str) -> Read<said::Range> {
         return Err(wrong(format!("the range ends at {last}, before it starts"), format!("write {last}-{first}")));
     }
     Ok((first, last))
+}
+
+/// `50000-50099`; a single port stands for itself.
+pub(crate) fn port_range(text: &str) -> Read<(u16, u16)> {
+    let (first_text, last_text) = text.split_once('-').unwrap_or((text, text));
+    let part = |part: &str| {
+        let trimmed = part.trim();
+        let fix = "write the first and the last port: 50000-50099";
+        let port = trimmed.parse().ok().filter(|port| *port > 0);
+        port.ok_or_else(|| wrong(format!("`{trimmed}` is not a port"), fix).blame(text, trimmed))
+    };
+    let (first, last) = (part(first_text)?, part(last_text)?);
+    if first > last {
+        return Err(wrong(format!("the range ends at {last}, before it starts"), format!("write {last}-{first}")));
+    }
+    Ok((first, last))
+}
+
+/// Whose folder a machine's own is: named by its address or its MAC.
+pub(crate) fn unique_root(text: &str) -> Read<UniqueRoot> {
+    let all = [UniqueRoot::Ip, UniqueRoot::Mac];
+    let found = all.into_iter().find(|by| unique_root_name(*by) == text);
+    found.ok_or_else(|| wrong(format!("`{text}` is neither ip nor mac"), "write ip or mac"))
+}
+
+pub(crate) fn unique_root_name(by: UniqueRoot) -> &'static str {
+    match by {
+        UniqueRoot::Ip => "ip",
+        UniqueRoot::Mac => "mac",
+    }
 }
 
 const UNITS: &[(&str, u64)] =

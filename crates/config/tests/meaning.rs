@@ -44,7 +44,7 @@ fn one_line_of_flags_is_enough() {
     assert_eq!(config.network.link, Link::Bridge { name: "net".into(), ports: vec![] });
     assert_eq!(config.network.address, Some("10.0.1.1/24".parse().unwrap()));
     assert!(config.network.masquerade);
-    assert_eq!(config.tftp, Some(Tftp { port: 69, max_blksize: None, max_windowsize: 64, max_transfers: 1000 }));
+    assert_eq!(config.tftp, Some(Tftp::default()));
     assert_eq!(config.http, Some(Http { port: 80 }));
     assert_eq!((config.boot.tftp, config.boot.http_port), (true, Some(80)));
     assert_eq!(

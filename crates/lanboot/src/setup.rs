@@ -128,7 +128,8 @@ pub fn network(config: &Config) -> NetworkSpec {
 pub fn ports(config: &Config) -> Vec<(host::Transport, u16, &'static str)> {
     let mut ports = Vec::new();
     ports.extend(config.dhcp.iter().map(|_| (host::Transport::Udp, 67, "dhcp.enabled")));
-    ports.extend(config.tftp.iter().map(|tftp| (host::Transport::Udp, tftp.port, "tftp.port")));
+    let on_some = config.served.is_empty() || config.served.iter().any(|served| served.tftp);
+    ports.extend(config.tftp.iter().filter(|_| on_some).map(|tftp| (host::Transport::Udp, tftp.port, "tftp.port")));
     ports.extend(config.http.iter().map(|http| (host::Transport::Tcp, http.port, "http.port")));
     ports
 }

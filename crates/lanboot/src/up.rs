@@ -191,6 +191,7 @@ pub fn serve(
         http: config.http.clone(),
         policy: config.boot.clone(),
         files: setup::files(config)?,
+        file_rules: config.file_rules,
     };
     let bound = Bound::open(settings).map_err(|error| open_error(loaded, address, error))?;
     let known = store.table().len();

@@ -15,14 +15,16 @@ mod tests;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use config::{Publish, Source};
+use config::{Access, FileRules, Publish, Source};
 use journal::Role;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::unistd::Uid;
 
 use confine::Refusal;
 pub use error::{BadPublish, FileError};
@@ -58,13 +60,14 @@ pub enum Content {
 }
 
 /// Everything that is published.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Files {
     places: Vec<Place>,
+    rules: FileRules,
 }
 
 /// One [`Publish`], its names split once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Place {
     /// Published name: where a folder hangs, or what a file is called.
     at: Vec<String>,
@@ -82,7 +85,29 @@ impl Files {
     /// [`BadPublish`] when a published folder or file is not there or not of that kind, or its published name is not one.
     pub fn new(publish: Vec<Publish>) -> Result<Files, BadPublish> {
         let places = publish.into_iter().map(Place::new).collect::<Result<_, _>>()?;
-        Ok(Files { places })
+        Ok(Files { places, rules: FileRules::default() })
+    }
+
+    /// The same, given out by these rules.
+    pub fn under(self, rules: FileRules) -> Files {
+        Files { rules, ..self }
+    }
+
+    /// The same, with this folder in place of those that are published at the root. It may be missing.
+    pub fn rooted_at(&self, folder: &Path) -> Files {
+        let root = Place::folder(Vec::new(), folder.to_owned(), Role::Other);
+        let others = self.places.iter().filter(|place| !place.is_root()).cloned();
+        Files { places: std::iter::once(root).chain(others).collect(), rules: self.rules }
+    }
+
+    /// The same for a client with folders of its own: each folder at the root that has one of this name gives way to it.
+    pub fn within(&self, own: &str) -> Files {
+        let instead = |place: &Place| {
+            let path = place.path.join(own);
+            let has_own = place.is_root() && path.is_dir();
+            if has_own { Place::folder(Vec::new(), path, place.role) } else { place.clone() }
+        };
+        Files { places: self.places.iter().map(instead).collect(), rules: self.rules }
     }
 
     /// Opens the file that a client asked for.
@@ -112,7 +137,7 @@ impl Files {
                 if inside.is_empty() {
                     let opened = confine::open_path(&place.path, confine::READ);
                     let opened = opened.map_err(|refusal| place.error(refusal, Path::new(""), asked))?;
-                    return found(opened, place.at.join("/"), place.role, asked);
+                    return self.found(opened, place.at.join("/"), place.role, asked);
                 }
                 continue;
             }
@@ -125,7 +150,7 @@ impl Files {
             };
             let role = guess_role(&real).unwrap_or(place.role);
             let name = place.at.iter().map(String::as_str).chain(real.to_str()).filter(|part| !part.is_empty());
-            return found(opened, name.collect::<Vec<_>>().join("/"), role, asked);
+            return self.found(opened, name.collect::<Vec<_>>().join("/"), role, asked);
         }
         Err(FileError::NotFound { asked: asked.into() })
     }
@@ -137,6 +162,9 @@ impl Files {
             Err(refusal @ Refusal::Outside) => refusal,
             result => return result,
         };
+        if self.rules.follow_links {
+            return confine::open_path(&place.path.join(inside), how);
+        }
         let target = place.path.join(inside).canonicalize().map_err(|_| refusal)?;
         for other in &self.places {
             let Ok(published) = other.path.canonicalize() else { continue };
@@ -154,6 +182,25 @@ impl Files {
         let opened = self.reach(place, folder, confine::READ_FOLDER);
         opened.and_then(|folder| confine::names_in(&folder)).map(Iterator::collect).unwrap_or_default()
     }
+
+    fn found(&self, opened: OwnedFd, name: String, role: Role, asked: &str) -> Result<Found, FileError> {
+        let file = File::from(opened);
+        let data = file.metadata().map_err(|error| FileError::broken(&name, error))?;
+        if !data.is_file() {
+            let what = if data.is_dir() { "a folder" } else { "not a regular file" };
+            return Err(FileError::NotAFile { asked: asked.into(), what });
+        }
+        let uid = Uid::effective();
+        let refused = match self.rules.access {
+            Access::Public | Access::Own if uid.is_root() => data.mode() & 0o004 == 0,
+            Access::Own => data.uid() != uid.as_raw(),
+            Access::Public | Access::Readable => false,
+        };
+        if refused {
+            return Err(FileError::Withheld { name, mode: data.mode() & 0o7777, owner: data.uid(), uid: uid.as_raw() });
+        }
+        Ok(Found { name, role, size: data.len(), modified: data.modified().ok(), content: Content::File(file) })
+    }
 }
 
 impl Place {
@@ -162,7 +209,6 @@ impl Place {
             Source::Folder(path) => (path, true),
             Source::File(path) => (path, false),
         };
-        let path = std::path::absolute(&path).unwrap_or(path);
         let at = name::split(&publish.name).map_err(|_| BadPublish::Name(publish.name.clone()))?;
         if at.is_empty() && !is_folder {
             return Err(BadPublish::NoName(path));
@@ -174,8 +220,17 @@ impl Place {
             Ok(_) => {}
         }
         let at = at.into_iter().map(String::from).collect();
+        Ok(Place { is_folder, ..Place::folder(at, path, publish.role) })
+    }
+
+    fn folder(at: Vec<String>, path: PathBuf, role: Role) -> Place {
+        let path = std::path::absolute(&path).unwrap_or(path);
         let path_parts = path.iter().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
-        Ok(Place { at, path, path_parts, is_folder, role: publish.role })
+        Place { at, path, path_parts, is_folder: true, role }
+    }
+
+    fn is_root(&self) -> bool {
+        self.is_folder && self.at.is_empty()
     }
 
     fn error(&self, refusal: Refusal, inside: &Path, asked: &str) -> FileError {
@@ -204,14 +259,4 @@ impl Place {
         let absolute = below(&self.path_parts).filter(|_| !self.path_parts.is_empty());
         published.into_iter().chain(absolute)
     }
-}
-
-fn found(opened: OwnedFd, name: String, role: Role, asked: &str) -> Result<Found, FileError> {
-    let file = File::from(opened);
-    let data = file.metadata().map_err(|error| FileError::broken(&name, error))?;
-    if !data.is_file() {
-        let what = if data.is_dir() { "a folder" } else { "not a regular file" };
-        return Err(FileError::NotAFile { asked: asked.into(), what });
-    }
-    Ok(Found { name, role, size: data.len(), modified: data.modified().ok(), content: Content::File(file) })
 }

@@ -7,7 +7,7 @@ use boot::{Facts, History, Policy, ipxe};
 use journal::{Role, Stage, Step};
 use mac::Mac;
 
-use crate::files::{Content, FileError, Files, Found, Open};
+use crate::files::{Content, FileError, Found, Open};
 use crate::http_boot::{Dynamic, Generated, Request};
 use crate::report::Reporter;
 
@@ -60,9 +60,13 @@ impl Made {
     }
 
     /// Puts made files behind the published ones, for a service that opens by name: what the user has of that name counts.
-    pub fn behind(self: &Arc<Self>, files: Arc<Files>) -> Open {
+    /// `open`: what is published to whom.
+    pub fn behind(
+        self: &Arc<Self>,
+        open: impl Fn(Ipv4Addr, &str) -> Result<Found, FileError> + Send + Sync + 'static,
+    ) -> Open {
         let made = self.clone();
-        Arc::new(move |_, asked| match files.open(asked) {
+        Arc::new(move |client, asked| match open(client, asked) {
             Err(FileError::NotFound { asked }) => match made.script(asked.trim_start_matches('/')) {
                 Some(script) => Ok(Found {
                     name: asked.trim_start_matches('/').to_owned(),

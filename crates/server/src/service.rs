@@ -15,7 +15,7 @@ use crate::files::{Files, Report};
 use crate::http_boot::{self, Limits};
 use crate::machines::Machines;
 use crate::made::Made;
-use crate::net::{ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError, RouterSocket};
+use crate::net::{self, ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError, RouterSocket};
 use crate::report::Reporter;
 use crate::tftp;
 
@@ -28,6 +28,7 @@ pub struct Settings {
     pub http: Option<config::Http>,
     pub policy: boot::Policy,
     pub files: Files,
+    pub file_rules: config::FileRules,
 }
 
 /// An interface that is served.
@@ -102,7 +103,7 @@ impl Bound {
         remember(&machines, store.as_ref());
         let reporter = Reporter { journal, machines: machines.clone() };
         let policy = Arc::new(settings.policy);
-        let files = Arc::new(settings.files);
+        let files = Arc::new(settings.files.under(settings.file_rules));
         // What is made for a machine names us as its network reaches us.
         let made = |link: &Link| {
             let (server, network) = (link.address().addr(), link.address().trunc());
@@ -126,7 +127,9 @@ impl Bound {
         if let Some(settings) = settings.tftp {
             for (link, socket) in tftp {
                 reporter.step(None, listening("TFTP", settings.port, link.address().addr()));
-                let open = made(&link).behind(files.clone());
+                let mac_of = mac_of(&link.interface, &machines);
+                let tree = tftp::Tree::new(&files, &settings, &link.interface.name, mac_of);
+                let open = made(&link).behind(move |client, asked| tree.open(client, asked));
                 let serving = tftp::serve(socket, settings.clone(), open, report.clone());
                 runtime.spawn(watched("TFTP", reporter.clone(), serving));
             }
@@ -137,9 +140,9 @@ impl Bound {
             }
         }
         for (link, listener) in http {
-            let made = made(&link);
+            let (made, published) = (made(&link), files.clone());
             let service = http_boot::Service {
-                open: made.behind(files.clone()),
+                open: made.behind(move |_, asked| published.open(asked)),
                 dynamic: made,
                 files: files.clone(),
                 report: report.clone(),
@@ -178,6 +181,12 @@ fn remember(machines: &Machines, store: &dyn LeaseStore) {
             machines.has_address(binding.mac, record.address, now);
         }
     }
+}
+
+/// Who has an address on this interface: whom the kernel has heard there, else whom we gave it to.
+fn mac_of(interface: &Interface, machines: &Arc<Machines>) -> tftp::MacOf {
+    let (interface, machines) = (interface.name.clone(), machines.clone());
+    Arc::new(move |address| net::mac_of(&interface, address).or_else(|| machines.by_address(address)))
 }
 
 /// A service that ends by itself has failed, and somebody should know.

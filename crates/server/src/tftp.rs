@@ -4,26 +4,32 @@
 mod link;
 mod session;
 mod source;
+mod tree;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Tftp;
+use config::{Tftp, TransferPorts};
 use journal::{Protocol, Step};
 use tftp::{Arrival, ErrorCode, Limits, Packet, Request};
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::{Id, JoinSet};
 
 use crate::files::{Open, Report};
+use link::Origin;
 use session::{Session, Signals};
+pub use tree::{MacOf, Tree};
 
 /// A transfer ends when it has not moved for this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// RFC 2347 has requests fit into 512 octets; some clients write long paths.
 const REQUEST_OCTETS: usize = 2048;
+/// Datagrams of one client that wait for its transfer on the shared port; more are as good as lost on the way.
+const INBOX: usize = 32;
 /// Before the service port is tried again after an error, such as an interface that went down.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -40,17 +46,15 @@ pub async fn serve(socket: std::net::UdpSocket, settings: Tftp, open: Open, repo
         return Err(io::Error::new(io::ErrorKind::Unsupported, "the TFTP service speaks IPv4 only"));
     };
     socket.set_nonblocking(true)?;
-    let socket = UdpSocket::from_std(socket)?;
-    let service = Arc::new(Service { address: *address.ip(), device, settings, open, report });
-    Door { service, socket, sessions: JoinSet::new(), clients: HashMap::new(), was_full: false }.attend().await
+    let door = Arc::new(UdpSocket::from_std(socket)?);
+    let origin = Origin { address: *address.ip(), device, ports: settings.ports, door };
+    let service = Arc::new(Service { origin, settings, open, report });
+    Door { service, sessions: JoinSet::new(), clients: HashMap::new(), was_full: false }.attend().await
 }
 
 /// What all transfers share.
 struct Service {
-    /// Where transfers come from.
-    address: Ipv4Addr,
-    /// The interface that the service is bound to.
-    device: Option<Vec<u8>>,
+    origin: Origin,
     settings: Tftp,
     open: Open,
     report: Report,
@@ -58,15 +62,15 @@ struct Service {
 
 impl Service {
     fn limits(&self, mtu: u32) -> Limits {
-        let Tftp { max_blksize, max_windowsize, .. } = self.settings;
-        Limits { mtu, max_blksize, max_windowsize, patience: PATIENCE }
+        let Tftp { grants_blksize, max_blksize, max_windowsize, .. } = self.settings;
+        let mtu = self.settings.mtu.map_or(mtu, |ceiling| mtu.min(ceiling));
+        Limits { mtu, grants_blksize, max_blksize, max_windowsize, patience: PATIENCE }
     }
 }
 
 /// The well-known port, and who has come through it.
 struct Door {
     service: Arc<Service>,
-    socket: UdpSocket,
     sessions: JoinSet<()>,
     /// The latest transfer of each client address and port.
     clients: HashMap<SocketAddrV4, Client>,
@@ -79,14 +83,16 @@ struct Client {
     request: Vec<u8>,
     session: Id,
     signals: Arc<Signals>,
+    inbox: Sender<Vec<u8>>,
 }
 
 impl Door {
     async fn attend(mut self) -> io::Result<()> {
         let mut buffer = [0; REQUEST_OCTETS];
+        let door = self.service.origin.door.clone();
         loop {
             tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
+                received = door.recv_from(&mut buffer) => match received {
                     Ok((octets, SocketAddr::V4(client))) => self.receive(client, &buffer[..octets]).await,
                     Ok((_, SocketAddr::V6(_))) => {}
                     Err(error) => self.stumble(&error).await,
@@ -107,13 +113,24 @@ impl Door {
         }
         match tftp::arrival(datagram) {
             Arrival::Read(request) => self.begin(client, request, datagram),
+            _ if self.pass_on(client, datagram) => {}
             Arrival::Refuse { code, message, name } => {
                 // An ERROR is a courtesy (RFC 1350 section 7): it is not sent again, nor is its loss a loss.
-                let _ = self.socket.send_to(&Packet::error(code, &message), client).await;
+                let _ = self.service.origin.send_once(client, &Packet::error(code, &message)).await;
                 self.report_refusal(client, code, message, name);
             }
             Arrival::Ignore => {}
         }
+    }
+
+    /// Gives what is no request to the client's transfer, where transfers come from this port; false when there is none.
+    fn pass_on(&self, client: SocketAddrV4, datagram: &[u8]) -> bool {
+        let known = self.clients.get(&client).filter(|_| self.service.settings.ports == TransferPorts::Single);
+        if let Some(known) = known {
+            // Where the inbox is full or the transfer has just ended, it is as good as lost on the way.
+            let _ = known.inbox.try_send(datagram.to_vec());
+        }
+        known.is_some()
     }
 
     fn begin(&mut self, client: SocketAddrV4, request: Request, datagram: &[u8]) {
@@ -123,16 +140,17 @@ impl Door {
             }
             known.signals.client_began_anew();
         }
-        if self.sessions.len() >= self.service.settings.max_transfers {
+        if self.sessions.len() >= self.service.settings.most_transfers() {
             // Unanswered, the client asks again in a moment, when there may be room; an ERROR would end its boot.
             self.report_full(client);
             return;
         }
         self.was_full = false;
         let signals = Arc::<Signals>::default();
+        let (inbox, arrived) = channel(INBOX);
         let session = Session::new(self.service.clone(), client, signals.clone());
-        let session = self.sessions.spawn(session.run(request)).id();
-        self.clients.insert(client, Client { request: datagram.to_vec(), session, signals });
+        let session = self.sessions.spawn(session.run(request, arrived)).id();
+        self.clients.insert(client, Client { request: datagram.to_vec(), session, signals, inbox });
     }
 
     fn report_refusal(&self, client: SocketAddrV4, code: ErrorCode, message: String, name: Option<String>) {
@@ -149,16 +167,21 @@ impl Door {
         if std::mem::replace(&mut self.was_full, true) {
             return;
         }
-        let most = self.service.settings.max_transfers;
+        let most = self.service.settings.most_transfers();
         let text =
             format!("{most} TFTP transfers are open, the most allowed at once: {client} and others have to wait");
-        let fix = Some("raise max_transfers in [tftp]".to_owned());
+        let fix = match most < self.service.settings.max_transfers {
+            true => "allow for more UDP ports: port_range in [tftp], tftp-port-range in the dnsmasq dialect",
+            false => "allow for more: max_transfers in [tftp], tftp-max in the dnsmasq dialect",
+        };
+        let fix = Some(fix.to_owned());
         (self.service.report)(*client.ip(), Step::Warning { text, fix });
     }
 
     async fn stumble(&self, error: &io::Error) {
-        let text = format!("TFTP requests cannot be received on {}: {error}", self.service.address);
-        (self.service.report)(self.service.address, Step::Warning { text, fix: None });
+        let address = self.service.origin.address;
+        let text = format!("TFTP requests cannot be received on {address}: {error}");
+        (self.service.report)(address, Step::Warning { text, fix: None });
         tokio::time::sleep(PAUSE_AFTER_ERROR).await;
     }
 }

@@ -19,7 +19,7 @@ pub fn arrival(datagram: &[u8]) -> Arrival {
     match Packet::parse(datagram) {
         Ok(Packet::Rrq(request)) => Arrival::Read(request),
         Ok(Packet::Wrq(request)) => refuse(
-            ErrorCode::AccessViolation,
+            ErrorCode::IllegalOperation,
             "this server gives files out and takes none".to_owned(),
             Some(request.name),
         ),
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn only_read_requests_are_served() {
         assert!(matches!(arrival(b"\0\x01a\0octet\0"), Arrival::Read(request) if request.name == "a"));
-        assert_eq!(refused_with(b"\0\x02a\0octet\0"), Some(ErrorCode::AccessViolation));
+        assert_eq!(refused_with(b"\0\x02a\0octet\0"), Some(ErrorCode::IllegalOperation));
         assert_eq!(refused_with(b"\0\x01a\0mail\0"), Some(ErrorCode::IllegalOperation));
         assert_eq!(refused_with(b"\0\x09"), Some(ErrorCode::IllegalOperation));
     }

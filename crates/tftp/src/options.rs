@@ -12,6 +12,8 @@ const OVERHEAD_OCTETS: u32 = 20 + 8 + DATA_HEADER_OCTETS as u32;
 pub struct Limits {
     /// The largest IPv4 packet that reaches the client whole, in octets: few ROMs can put fragments together.
     pub mtu: u32,
+    /// Whether `blksize` is granted: some clients ask for it and then cannot keep to it.
+    pub grants_blksize: bool,
     /// Upper bound for `blksize`, in octets; `None`: what fits `mtu`.
     pub max_blksize: Option<u16>,
     /// Upper bound for `windowsize`, in blocks.
@@ -55,7 +57,7 @@ impl Agreed {
     fn grant(&mut self, mode: Mode, name: &str, value: &str, size: u64, limits: &Limits) -> Option<String> {
         let asked = decimal(value)?;
         match name.to_ascii_lowercase().as_str() {
-            "blksize" => {
+            "blksize" if limits.grants_blksize => {
                 self.blksize = agree_blksize(asked, limits)?;
                 Some(self.blksize.to_string())
             }
@@ -96,8 +98,13 @@ fn decimal(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const ETHERNET: Limits =
-        Limits { mtu: 1500, max_blksize: None, max_windowsize: 64, patience: Duration::from_secs(20) };
+    const ETHERNET: Limits = Limits {
+        mtu: 1500,
+        grants_blksize: true,
+        max_blksize: None,
+        max_windowsize: 64,
+        patience: Duration::from_secs(20),
+    };
 
     fn agree_in(mode: Mode, options: &[(&str, &str)], limits: &Limits) -> Agreed {
         let options = options.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -134,6 +141,13 @@ mod tests {
         assert_eq!(agree_in(Mode::Octet, &[("blksize", "65464")], &loopback).blksize, 65_464);
         let capped = Limits { max_blksize: Some(1024), ..ETHERNET };
         assert_eq!(agree_in(Mode::Octet, &[("blksize", "1468")], &capped).blksize, 1024);
+    }
+
+    #[test]
+    fn blksize_can_be_left_out() {
+        let none = Limits { grants_blksize: false, ..ETHERNET };
+        let agreed = agree_in(Mode::Octet, &[("blksize", "1024"), ("tsize", "0")], &none);
+        assert_eq!((agreed.blksize, agreed.oack.len()), (DEFAULT_BLKSIZE, 1));
     }
 
     #[test]

@@ -139,7 +139,13 @@ struct Story {
 
 /// Fetches `file` with `options`, and checks that it arrived whole.
 fn fetch(file: &[u8], options: &[(&str, u64)], weather: Weather, seed: u64) -> Story {
-    let limits = Limits { mtu: 1500, max_blksize: None, max_windowsize: 64, patience: Duration::from_secs(200) };
+    let limits = Limits {
+        mtu: 1500,
+        grants_blksize: true,
+        max_blksize: None,
+        max_windowsize: 64,
+        patience: Duration::from_secs(200),
+    };
     let options = options.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let request = Request { name: "file".to_owned(), mode: Mode::Octet, options };
     let start = Instant::now();
@@ -278,7 +284,13 @@ fn a_lost_packet_on_a_fast_lan_costs_a_tenth_of_a_second_not_a_whole_one() {
 
 #[test]
 fn a_dead_network_ends_the_transfer() {
-    let limits = Limits { mtu: 1500, max_blksize: None, max_windowsize: 64, patience: Duration::from_secs(20) };
+    let limits = Limits {
+        mtu: 1500,
+        grants_blksize: true,
+        max_blksize: None,
+        max_windowsize: 64,
+        patience: Duration::from_secs(20),
+    };
     let request = Request { name: "file".to_owned(), mode: Mode::Octet, options: vec![] };
     let start = Instant::now();
     let mut transfer = Transfer::new(start, &request, 1000, &limits);

@@ -5,6 +5,7 @@
 mod answers;
 mod hosts;
 mod network;
+mod tftp;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -22,9 +23,7 @@ use super::options::tags::TagTest;
 use super::{Directive, Directives, Meaning};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::surroundings::Surroundings;
-use crate::{
-    Allocation, Chooser, Config, ConflictCheck, Dhcp, Http, Identity, Link, Network, Publish, Shared, Source, Tftp,
-};
+use crate::{Allocation, Chooser, Config, ConflictCheck, Dhcp, Http, Identity, Link, Network, Publish, Shared, Source};
 use network::Where;
 
 /// The options that are read by their grammar and served. docs/dnsmasq.md says so of these, and of no others.
@@ -38,7 +37,8 @@ pub const SERVED: &[&str] = &[
     "dhcp-match", "dhcp-vendorclass", "dhcp-userclass", "dhcp-mac", "dhcp-circuitid", "dhcp-remoteid", "dhcp-subscrid",
     "dhcp-name-match", "tag-if", "dhcp-ignore",
     "dhcp-option", "dhcp-option-force", "dhcp-boot",
-    "enable-tftp", "tftp-root", "tftp-max",
+    "enable-tftp", "tftp-root", "tftp-unique-root", "tftp-secure", "tftp-no-fail", "tftp-lowercase", "tftp-no-blocksize",
+    "tftp-max", "tftp-mtu", "tftp-port-range", "tftp-single-port",
     "http-root", "http-port",
 ];
 
@@ -73,8 +73,6 @@ pub struct Process {
 const LEASE_FILE: &str = "/var/lib/misc/dnsmasq.leases";
 /// dnsmasq's default for dhcp-lease-max.
 const LEASE_MAX: usize = 1000;
-/// dnsmasq's default for tftp-max.
-const TFTP_MAX: usize = 50;
 
 /// Lowers directives to a configuration.
 ///
@@ -114,9 +112,7 @@ struct Lowering {
     authoritative: bool,
     sequential: bool,
     no_ping: bool,
-    tftp: bool,
-    tftp_max: Option<usize>,
-    tftp_root: Option<PathBuf>,
+    tftp: tftp::Lowering,
     http_root: Option<PathBuf>,
     http_port: Option<u16>,
 }
@@ -157,11 +153,13 @@ impl Lowering {
             Meaning::DhcpIgnore(tests) => self.rules.ignore.push(expr(tests)),
             Meaning::DhcpOption(option) => self.option(option),
             Meaning::DhcpBoot(boot) => self.boot(boot, directive),
-            Meaning::EnableTftp(patterns) if patterns.is_empty() => self.tftp = true,
-            Meaning::TftpMax(max) => self.tftp_max = Some(*max as usize),
-            Meaning::TftpRoot(root) if root.interface.is_none() => self.tftp_root = Some(root.folder.clone()),
+            Meaning::EnableTftp(patterns) => {
+                self.tftp.enabled = true;
+                self.at.tftp.extend(patterns.iter().cloned());
+            }
             Meaning::HttpRoot(folder) => self.http_root = Some(folder.clone()),
             Meaning::HttpPort(port) => self.http_port = Some(*port),
+            _ if self.tftp.take(directive, &mut self.found) => {}
             _ => self.later(directive, ""),
         }
     }
@@ -188,18 +186,15 @@ impl Lowering {
         let mut state_dir = self.process.lease_file.clone().into_os_string();
         state_dir.push(".lanboot");
         let dhcp = self.dhcp(around);
-        let tftp = self.tftp.then(|| Tftp {
-            port: 69,
-            max_blksize: None,
-            max_windowsize: 64,
-            max_transfers: self.tftp_max.unwrap_or(TFTP_MAX),
-        });
-        let folders = self.tftp_root.iter().filter(|_| self.tftp).chain(&self.http_root);
-        let publish = |folder: &PathBuf| Publish {
+        let tftp::Lowered { tftp, publish } =
+            self.tftp.lower(&served, self.http_root.is_some(), around, &mut self.found);
+        let http_root = self.http_root.iter().map(|folder| Publish {
             name: String::new(),
             source: Source::Folder(folder.clone()),
             role: Role::Other,
-        };
+        });
+        let publish = publish.into_iter().chain(http_root).collect();
+        let serves_tftp = tftp.is_some() && served.iter().any(|served| served.tftp);
         let serves_http = self.http_root.is_some() || self.http_port.is_some();
         Some(Config {
             network: Network {
@@ -209,10 +204,11 @@ impl Lowering {
                 forwards: Vec::new(),
             },
             dhcp,
-            boot: boot::Policy { tftp: tftp.is_some(), ..boot::Policy::default() },
+            boot: boot::Policy { tftp: serves_tftp, ..boot::Policy::default() },
             tftp,
             http: serves_http.then(|| Http { port: self.http_port.unwrap_or(80) }),
-            publish: folders.map(publish).collect(),
+            publish,
+            file_rules: self.tftp.file_rules(),
             ipxe: None,
             state_dir: state_dir.into(),
             served,

@@ -239,7 +239,7 @@ fn nothing_more(rest: &[Text], takes: &str) -> Result<(), Diagnostic> {
 }
 
 /// Where dnsmasq reads the last of several values, so do we, but we say it.
-fn replaced(notes: &mut Diagnostics, what: &str, last: &Place, first: &Place) {
+pub(super) fn replaced(notes: &mut Diagnostics, what: &str, last: &Place, first: &Place) {
     let warning = Diagnostic::warning(format!("a second {what}: only this one counts")).at(last.clone());
     notes.push(warning.also(first.clone(), "the first").fix("leave one of the two out"));
 }

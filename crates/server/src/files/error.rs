@@ -25,6 +25,10 @@ pub enum FileError {
     )]
     NotReadable { path: PathBuf, is_folder: bool, mode: u32, owner: u32, uid: u32 },
 
+    /// Lanboot can read it, but the rules for what is given out say no: see [`config::Access`].
+    #[error("{}", withheld(name, *mode, *owner, *uid))]
+    Withheld { name: String, mode: u32, owner: u32, uid: u32 },
+
     /// `what`: what is there in place of a file, such as `a folder`.
     #[error("{asked} is {what}; only regular files are served")]
     NotAFile { asked: String, what: &'static str },
@@ -46,6 +50,13 @@ fn leads_outside(asked: &str, folder: &Path, target: Option<&Path>) -> String {
         ),
         None if folder.as_os_str().is_empty() => format!("{asked} leads above everything that is published"),
         None => format!("{asked} leads outside {}", folder.display()),
+    }
+}
+
+fn withheld(name: &str, mode: u32, owner: u32, uid: u32) -> String {
+    match uid {
+        0 => format!("{name} is not for everyone to read (mode {mode:04o}), so it is not given out; fix: chmod o+r it"),
+        _ => format!("{name} belongs to user {owner}, and only files of user {uid} are given out; fix: chown {uid} it"),
     }
 }
 

@@ -262,8 +262,8 @@ impl Connection<'_> {
             FileError::LeadsOutside { asked, .. } => {
                 Response::text(403, &format!("{asked} leads out of what is published; the server's journal says where"))
             }
-            FileError::NotReadable { .. } | FileError::Broken { .. } => {
-                let status = if matches!(error, FileError::NotReadable { .. }) { 403 } else { 500 };
+            FileError::NotReadable { .. } | FileError::Withheld { .. } | FileError::Broken { .. } => {
+                let status = if matches!(error, FileError::Broken { .. }) { 500 } else { 403 };
                 Response::text(status, "this file is published but cannot be read; the server's journal says why")
             }
         }

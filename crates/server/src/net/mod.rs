@@ -4,11 +4,13 @@ mod arp;
 mod dhcp;
 mod echo;
 mod frame;
+mod neighbours;
 mod router;
 
 pub use arp::ArpSocket;
 pub use dhcp::DhcpSocket;
 pub use echo::EchoSocket;
+pub use neighbours::mac_of;
 pub use router::{RouterMessage, RouterSocket};
 
 use std::io;

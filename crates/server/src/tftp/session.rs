@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use journal::{Protocol, Role, Step};
 use tftp::{ErrorCode, Outcome, Packet, Request, Run, Transfer, Transmit};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::spawn_blocking;
 
 use super::Service;
@@ -72,8 +73,9 @@ impl Session {
         Session { service, client, signals, began: Instant::now() }
     }
 
-    pub async fn run(self, request: Request) {
-        let link = match Link::open(self.service.address, self.service.device.as_deref(), self.client) {
+    /// `inbox`: what the client sends to the service's own port, where transfers come from there.
+    pub async fn run(self, request: Request, inbox: Receiver<Vec<u8>>) {
+        let link = match Link::open(&self.service.origin, self.client, inbox) {
             Ok(link) => link,
             Err(error) => return self.report_failure(&request.name, 0, &Failure::Socket(error)),
         };
@@ -192,7 +194,8 @@ impl Session {
                 Step::FileFailed { protocol, file, octets, because: format!("it cannot be read: {error}") }
             }
             Failure::Socket(error) => {
-                let because = format!("no socket to send from {} to {}: {error}", self.service.address, self.client);
+                let because =
+                    format!("no socket to send from {} to {}: {error}", self.service.origin.address, self.client);
                 Step::FileFailed { protocol, file, octets, because }
             }
         };
@@ -204,6 +207,9 @@ impl Failure {
     /// What the client is told: the kind of failure only, for the details are the host's own.
     fn packet(&self) -> Vec<u8> {
         let (code, message) = match self {
+            Failure::File(FileError::LeadsOutside { .. }) => {
+                (ErrorCode::AccessViolation, "this name leads outside of what is published")
+            }
             Failure::File(error) if is_not_there(error) => (ErrorCode::FileNotFound, "no such file is published"),
             Failure::File(_) => (ErrorCode::AccessViolation, "this file is not given out"),
             Failure::Reading(_) => (ErrorCode::NotDefined, "the file cannot be read"),
@@ -220,7 +226,7 @@ fn is_not_there(error: &FileError) -> bool {
         | FileError::NotAFile { .. }
         | FileError::BadName { .. }
         | FileError::LeadsOutside { .. } => true,
-        FileError::NotReadable { .. } | FileError::Broken { .. } => false,
+        FileError::NotReadable { .. } | FileError::Withheld { .. } | FileError::Broken { .. } => false,
     }
 }
 

@@ -3,7 +3,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::packet::Mode;
 
-const LIMITS: Limits = Limits { mtu: 1500, max_blksize: None, max_windowsize: 64, patience: Duration::from_secs(20) };
+const LIMITS: Limits = Limits {
+    mtu: 1500,
+    grants_blksize: true,
+    max_blksize: None,
+    max_windowsize: 64,
+    patience: Duration::from_secs(20),
+};
 
 fn begin(now: Instant, size: u64, options: &[(&str, &str)]) -> Transfer {
     let options = options.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
