@@ -16,12 +16,12 @@ const fn about(name: &'static str, fields: &'static [&'static str], meaning: &'s
 /// Every kind, in the order of [`crate::Step`].
 #[rustfmt::skip]
 pub const CATALOGUE: &[About] = &[
-    about("dhcp-discover", &["stage", "arch?", "vendor_class?", "firmware?", "relay?"],
-        "DHCPDISCOVER. `stage`: `pxe`, `http-boot`, `ipxe` or `os`. `arch`: option 93 by name. `relay`: its address (giaddr)."),
+    about("dhcp-discover", &["stage", "arch?", "vendor_class?", "firmware?", "relay?", "asked?"],
+        "DHCPDISCOVER. `stage`: `pxe`, `http-boot`, `ipxe` or `os`. `arch`: option 93 by name. `relay`: its address (giaddr). `asked`: the address that it would like (option 50)."),
     about("dhcp-offer", &["address", "boot_file?", "because"],
         "DHCPOFFER left. `because`: the rules that chose the boot file, in order."),
-    about("dhcp-ack", &["stage", "address", "lease_secs", "boot_file?", "renewal", "because"],
-        "DHCPACK left, its lease on disk. `renewal`: the client already used the address."),
+    about("dhcp-ack", &["stage", "address", "lease_secs", "name?", "boot_file?", "renewal", "because"],
+        "DHCPACK left, its lease on disk. `name`: of the machine, in the lease. `renewal`: the client already used the address."),
     about("dhcp-inform", &["address"], "DHCPACK to a DHCPINFORM: options only, no lease."),
     about("dhcp-nak", &["address", "because"], "DHCPNAK left: the client must not use the address it asked for."),
     about("dhcp-decline", &["address"], "DHCPDECLINE: the client found somebody else on the address; it is set aside."),
@@ -60,8 +60,9 @@ object per event and line:
 {\"at\":\"2026-01-01T12:00:00.5Z\",\"machine\":\"52:54:00:00:00:01\",\"step\":\"dhcp-nak\",\"address\":\"10.0.1.7\",\"because\":\"…\"}
 ```
 
-`at` is the time (RFC 3339, UTC), `machine` the machine's MAC address (absent when the event is about the host), `step` the
-kind of event; the other fields depend on it. A `?` marks fields that may be absent. Readers should pass over steps and
+`at` is the time (RFC 3339, UTC), `machine` the machine's MAC address (absent when the event is about the host, or when
+nobody knows whose the address is), `client` the IPv4 address that asked (for files alone), `step` the kind of event; the
+other fields depend on it. A `?` marks fields that may be absent. Readers should pass over steps and
 fields they do not know: there will be more.
 
 This page is printed from `crates/journal/src/catalogue.rs`, and a test compares the two.

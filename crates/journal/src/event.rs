@@ -1,7 +1,7 @@
 //! The catalogue: everything that can happen in a boot, as typed events.
 //!
 //! One event is one JSON object: `at` (RFC 3339, UTC), `machine` (MAC address, absent when the event is about the host),
-//! `step` (the variant's name in kebab case) and the variant's own fields.
+//! `client` (the IPv4 address that asked for a file), `step` (the variant's name in kebab case) and the variant's own fields.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -15,6 +15,9 @@ pub struct Event {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Mac>,
+    /// The address that asked, where that is how the machine was told: for files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Ipv4Addr>,
     #[serde(flatten)]
     pub step: Step,
 }
@@ -59,7 +62,8 @@ pub enum Protocol {
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     // ---- DHCP: what the machine asked
-    /// DHCPDISCOVER. `arch`: the client architecture's name (option 93). `firmware`: e.g. `UNDI 2.1`, `iPXE 1.0.0`.
+    /// DHCPDISCOVER. `arch`: the client architecture's name (option 93). `firmware`: e.g. `UNDI 2.1`, `iPXE 1.0.0`. `asked`:
+    /// the address that it would like (option 50).
     DhcpDiscover {
         stage: Stage,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +74,8 @@ pub enum Step {
         firmware: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relay: Option<Ipv4Addr>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<Ipv4Addr>,
     },
     /// DHCPOFFER left. `because`: the rules that chose the boot file, in order.
     DhcpOffer {
@@ -78,11 +84,14 @@ pub enum Step {
         boot_file: Option<String>,
         because: Vec<String>,
     },
-    /// DHCPACK left, its lease on disk. `stage`: who asked. `renewal`: the client already used the address.
+    /// DHCPACK left, its lease on disk. `stage`: who asked. `renewal`: the client already used the address. `name`: the
+    /// machine's, in the lease.
     DhcpAck {
         stage: Stage,
         address: Ipv4Addr,
         lease_secs: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         boot_file: Option<String>,
         renewal: bool,

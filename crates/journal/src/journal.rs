@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
@@ -85,14 +86,17 @@ impl Journal {
 
     /// Writes down that `step` happened just now; `machine`: to whom, `None` for the host itself.
     pub fn append(&self, machine: Option<Mac>, step: Step) {
-        // Whole microseconds: nanoseconds would only make the JSON wider.
-        let now = Timestamp::now();
-        self.append_at(Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now), machine, step);
+        self.append_at(now(), machine, step);
+    }
+
+    /// [`Journal::append`] of what the machine at this address asked for.
+    pub fn append_from(&self, client: Ipv4Addr, machine: Option<Mac>, step: Step) {
+        self.0.append(Event { at: now(), machine, client: Some(client), step });
     }
 
     /// [`Journal::append`] with the time given, for tests and for what is known only afterwards.
     pub fn append_at(&self, at: Timestamp, machine: Option<Mac>, step: Step) {
-        self.0.append(Event { at, machine, step });
+        self.0.append(Event { at, machine, client: None, step });
     }
 
     /// Everything from now on.
@@ -139,6 +143,12 @@ impl Journal {
         // Nobody sends: the channel closes when the last mark is dropped.
         let _ = all_reached.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
+}
+
+fn now() -> Timestamp {
+    // Whole microseconds: nanoseconds would only make the JSON wider.
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 impl Shared {
@@ -293,7 +303,7 @@ impl LogFile {
                 && !std::mem::replace(&mut warned, true)
                 && let Some(journal) = journal.upgrade()
             {
-                journal.append(Event { at: Timestamp::now(), machine: None, step: self.warning(&error) });
+                journal.append(Event { at: Timestamp::now(), machine: None, client: None, step: self.warning(&error) });
             }
         }
     }
@@ -326,7 +336,7 @@ fn push_line(lines: &mut Vec<u8>, event: &Event) {
 /// The event that stands in a record for those that were lost.
 pub(crate) fn gap(missing: u64) -> Event {
     let text = format!("{missing} events came too fast and are missing here");
-    Event { at: Timestamp::now(), machine: None, step: Step::Warning { text, fix: None } }
+    Event { at: Timestamp::now(), machine: None, client: None, step: Step::Warning { text, fix: None } }
 }
 
 #[cfg(test)]

@@ -246,7 +246,14 @@ mod tests {
 
     fn discover(stage: Stage, arch: &str, firmware: Option<&str>) -> Step {
         let firmware = firmware.map(str::to_owned);
-        Step::DhcpDiscover { stage, arch: Some(arch.to_owned()), vendor_class: None, firmware, relay: None }
+        Step::DhcpDiscover {
+            stage,
+            arch: Some(arch.to_owned()),
+            vendor_class: None,
+            firmware,
+            relay: None,
+            asked: None,
+        }
     }
 
     #[test]

@@ -22,11 +22,13 @@ fn samples() -> Vec<Step> {
         vendor_class: some(),
         firmware: some(),
         relay: Some(address),
+        asked: Some(address),
     };
     let ack = |stage| Step::DhcpAck {
         stage,
         address,
         lease_secs: u32::MAX,
+        name: some(),
         boot_file: some(),
         renewal: true,
         because: vec![text(), text()],
@@ -63,7 +65,7 @@ fn samples() -> Vec<Step> {
 }
 
 fn event(step: Step, machine: Option<Mac>) -> Event {
-    Event { at: Timestamp::from_microsecond(1_767_225_600_123_456).unwrap(), machine, step }
+    Event { at: Timestamp::from_microsecond(1_767_225_600_123_456).unwrap(), machine, client: None, step }
 }
 
 #[test]

@@ -31,13 +31,13 @@ impl Tale {
     }
 
     pub fn step(mut self, millis: i64, step: Step) -> Tale {
-        self.events.push(Event { at: after_millis(millis), machine: Some(self.machine), step });
+        self.events.push(Event { at: after_millis(millis), machine: Some(self.machine), client: None, step });
         self
     }
 
     pub fn discover(self, millis: i64, stage: Stage, arch: &str, firmware: Option<&str>) -> Tale {
         let (arch, firmware) = (Some(arch.to_owned()), firmware.map(str::to_owned));
-        self.step(millis, Step::DhcpDiscover { stage, arch, vendor_class: None, firmware, relay: None })
+        self.step(millis, Step::DhcpDiscover { stage, arch, vendor_class: None, firmware, relay: None, asked: None })
     }
 
     pub fn offer(self, millis: i64, boot_file: &str) -> Tale {
@@ -49,7 +49,10 @@ impl Tale {
     pub fn ack(self, millis: i64, stage: Stage, boot_file: &str) -> Tale {
         let boot_file = (!boot_file.is_empty()).then(|| boot_file.to_owned());
         let (address, lease_secs) = (self.address, 3600);
-        self.step(millis, Step::DhcpAck { stage, address, lease_secs, boot_file, renewal: false, because: vec![] })
+        self.step(
+            millis,
+            Step::DhcpAck { stage, address, lease_secs, name: None, boot_file, renewal: false, because: vec![] },
+        )
     }
 
     pub fn tftp(self, millis: i64, file: &str, role: Role, octets: u64, took: u64) -> Tale {

@@ -157,7 +157,7 @@ mod tests {
 
     fn ack(stage: Stage) -> Step {
         let address = Ipv4Addr::new(10, 0, 1, 2);
-        Step::DhcpAck { stage, address, lease_secs: 60, boot_file: None, renewal: false, because: vec![] }
+        Step::DhcpAck { stage, address, lease_secs: 60, name: None, boot_file: None, renewal: false, because: vec![] }
     }
 
     #[test]
@@ -188,8 +188,14 @@ mod tests {
 
     #[test]
     fn a_machine_is_in_ipxe_until_its_system_takes_over() {
-        let discover =
-            Step::DhcpDiscover { stage: Stage::Os, arch: None, vendor_class: None, firmware: None, relay: None };
+        let discover = Step::DhcpDiscover {
+            stage: Stage::Os,
+            arch: None,
+            vendor_class: None,
+            firmware: None,
+            relay: None,
+            asked: None,
+        };
         let now = Instant::now();
         for next in [sent(Role::Kernel), discover] {
             let machines = Machines::default();

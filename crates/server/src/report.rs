@@ -19,8 +19,12 @@ pub struct Reporter {
 impl Reporter {
     /// Something happened to this machine, or to the host when there is none.
     pub fn step(&self, machine: Option<Mac>, step: Step) {
+        self.follow(machine, step, |step| self.journal.append(machine, step));
+    }
+
+    fn follow(&self, machine: Option<Mac>, step: Step, append: impl FnOnce(Step)) {
         let up = machine.is_some_and(|mac| self.machines.follow(mac, &step, Instant::now()));
-        self.journal.append(machine, step);
+        append(step);
         if up {
             let detail = Some("it asked for an address after its kernel was sent".to_owned());
             self.step(machine, Step::OsUp { how: "dhcp".into(), detail });
@@ -34,6 +38,7 @@ impl Reporter {
 
     /// Something happened with the machine that has this address.
     pub fn step_at(&self, address: Ipv4Addr, step: Step) {
-        self.step(self.machines.by_address(address), step);
+        let machine = self.machines.by_address(address);
+        self.follow(machine, step, |step| self.journal.append_from(address, machine, step));
     }
 }

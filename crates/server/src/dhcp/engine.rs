@@ -214,6 +214,7 @@ impl Engine {
                 vendor_class: facts.vendor_class.clone(),
                 firmware: facts.firmware(),
                 relay: facts.relay,
+                asked: ctx.packet.address(code::REQUESTED_ADDRESS),
             },
         );
         // The answer to the probe under way will serve this request too; the newest one is the one to answer.
@@ -282,7 +283,7 @@ impl Engine {
     }
 
     fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { link, draft, refusal, facts, boot_file, because, renewal, .. } = pending;
+        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal } = pending;
         match result {
             Ok(lease) => {
                 self.holds.release(lease.address());
@@ -292,6 +293,7 @@ impl Engine {
                     stage: facts.stage,
                     address: lease.address(),
                     lease_secs: lease.lease_secs(),
+                    name: grant.hostname,
                     boot_file,
                     renewal,
                     because,
