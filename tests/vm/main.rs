@@ -4,6 +4,8 @@
 //! as many as the test harness starts at once.
 
 mod dnsmasq;
+mod proxy;
+mod scene;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
