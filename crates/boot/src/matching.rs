@@ -278,6 +278,17 @@ impl HardwarePattern {
 #[error("`{0}` is not a hardware address such as 52:54:00:12:34:56, with * for any octet")]
 pub struct NotHardware(pub String);
 
+/// `52:54:00:*:*:*`, `06-01:34:23:*:*:*`, as it is read.
+impl fmt::Display for HardwarePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(htype) = self.htype {
+            write!(f, "{htype:02x}-")?;
+        }
+        let octets = self.octets.iter().map(|octet| octet.map_or("*".into(), |octet| format!("{octet:02x}")));
+        f.write_str(&octets.collect::<Vec<_>>().join(":"))
+    }
+}
+
 impl From<Mac> for HardwarePattern {
     fn from(mac: Mac) -> HardwarePattern {
         HardwarePattern { htype: None, octets: mac.0.iter().copied().map(Some).collect() }
@@ -320,6 +331,12 @@ impl NamePattern {
     pub fn matches(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
         if self.wildcard { name.starts_with(&self.text) } else { name == self.text }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.text, if self.wildcard { "*" } else { "" })
     }
 }
 

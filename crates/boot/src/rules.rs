@@ -279,7 +279,7 @@ impl<'r> Winners<'r> {
 }
 
 /// Options that belong to the exchange itself, whatever rules say.
-fn is_reserved(code: u8) -> bool {
+pub fn is_reserved(code: u8) -> bool {
     matches!(
         code,
         code::PAD

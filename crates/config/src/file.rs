@@ -3,11 +3,14 @@
 //! The text is parsed into a tree of spanned values and walked by hand, because serde stops at the first mistake and
 //! a user wants to hear of all. Nothing is checked here that needs a second value; `resolve` does that.
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use boot::rules::Rules;
 use dhcp::Platform;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -108,7 +111,20 @@ impl<'a> Reader<'a> {
     }
 
     fn dhcp(&mut self, section: &Section<'_>) -> said::Dhcp {
+        let (mut pools, mut hosts) = (Vec::new(), Vec::new());
+        self.tables(section, "pool", |reader, section, place| pools.extend(reader.pool(section, place)));
+        self.tables(section, "host", |reader, section, place| {
+            let host = reader.host(section);
+            if rules::is_nobody(&host) {
+                let fix = "say who is meant: add `mac`, `id` or `name`";
+                reader.mistakes.push(Diagnostic::error("this host is nobody").at(place).fix(fix));
+            }
+            hosts.push(host);
+        });
         said::Dhcp {
+            rules: Some(self.rules(section)).filter(|rules| *rules != Rules::default()),
+            pools,
+            hosts,
             enabled: self.truth(section, "enabled"),
             ranges: self.texts(section, "range", value::range),
             lease: self.text(section, "lease", value::lease),
@@ -118,7 +134,7 @@ impl<'a> Reader<'a> {
             conflict_check: self.text(section, "conflict_check", value::conflict_check),
             conflict_wait: self.text(section, "conflict_wait", value::probe_wait),
             identity: self.text(section, "identity", value::identity),
-            router: self.text(section, "router", value::address_or_none),
+            router: self.text(section, "router", value::router),
             dns: self.texts(section, "dns", value::address),
             domain: self.text(section, "domain", value::domain),
         }

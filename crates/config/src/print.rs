@@ -1,16 +1,20 @@
 //! Writes a configuration as lanboot.toml, every default spelt out: what `lanboot check --print` shows.
 
+pub(crate) mod rules;
+
 use std::fmt::{Display, Write};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use boot::{Chain, MachinePolicy, ReplaceRomIpxe, Target};
+use boot::{Chain, Host, MachinePolicy, ReplaceRomIpxe, Target};
+use ipnet::Ipv4Net;
 use mac::Mac;
 
 use crate::resolve::show;
 use crate::value::{self, INFINITE};
 use crate::{
-    Access, Allocation, Config, ConflictCheck, Dhcp, Identity, Link, Network, Source, TransferPorts, Transport,
+    Access, Allocation, Chooser, Config, ConflictCheck, Dhcp, Identity, Link, Network, Source, TransferPorts, Transport,
 };
 
 impl Config {
@@ -19,7 +23,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut out = Printer(String::new());
         out.network(&self.network);
-        out.dhcp(self.dhcp.as_ref());
+        out.dhcp(self);
         out.boot(self);
         out.services(self);
         out.section("state");
@@ -92,12 +96,26 @@ impl Printer {
         }
     }
 
-    fn dhcp(&mut self, dhcp: Option<&Dhcp>) {
+    fn dhcp(&mut self, config: &Config) {
         self.section("dhcp");
-        self.bare("enabled", dhcp.is_some());
-        let Some(dhcp) = dhcp else { return };
-        self.texts("range", dhcp.dynamic().map(show));
-        dhcp.ranges.first().inspect(|range| self.text("lease", time(range.lease)));
+        self.bare("enabled", config.dhcp.is_some());
+        let Some(dhcp) = &config.dhcp else { return };
+        let own = config.network.address.map(|net| net.trunc());
+        // One lease time and no terms: then they are the ranges of [dhcp] itself.
+        let plain = |range: &&crate::Range| {
+            let first = &dhcp.ranges[0];
+            matches!(range.gives, crate::Gives::Addresses(..))
+                && range.set.is_none()
+                && range.when.is_empty()
+                && range.lease == first.lease
+                && range.subnet == first.subnet
+                && range.broadcast == range.subnet.broadcast()
+        };
+        let as_pools = !dhcp.ranges.iter().all(|range| plain(&range)) || dhcp.ranges.is_empty();
+        if !as_pools {
+            self.texts("range", dhcp.dynamic().map(show));
+            self.text("lease", time(dhcp.ranges[0].lease));
+        }
         let allocation = match dhcp.allocation {
             Allocation::Sequential => "sequential",
             Allocation::Hashed => "hashed",
@@ -117,9 +135,29 @@ impl Printer {
             Identity::ClientId => "client-id",
         };
         self.text("identity", identity);
-        self.text("router", dhcp.router.map_or("none".to_owned(), |router| router.to_string()));
+        self.text("router", router(dhcp.router));
         self.texts("dns", &dhcp.dns);
         dhcp.domain.as_ref().inspect(|domain| self.text("domain", domain));
+        self.rules(dhcp, own, as_pools);
+    }
+
+    fn rules(&mut self, dhcp: &Dhcp, own: Option<Ipv4Net>, as_pools: bool) {
+        let rules = &dhcp.rules;
+        if !rules.ignore.is_empty() {
+            self.texts("ignore", rules.ignore.iter().map(rules::tags));
+        }
+        if rules.keep_fields {
+            self.bare("keep_fields", true);
+        }
+        let pools = dhcp.ranges.iter().filter(|_| as_pools).map(|range| rules::pool(range, own));
+        let matches = rules.matches.iter().map(|rule| rules::tag_rule(rule, None));
+        let tag_ifs = rules.tag_ifs.iter().map(rules::tag_if);
+        let options = rules.options.iter().map(|rule| rules::option(rule, None));
+        let boots = rules.boots.iter().map(rules::boot);
+        let hosts = dhcp.hosts.iter().filter(|host| !is_machine(host)).map(rules::host);
+        for table in pools.chain(matches).chain(tag_ifs).chain(options).chain(boots).chain(hosts) {
+            self.line(format_args!("\n{}", table.trim_end()));
+        }
     }
 
     fn boot(&mut self, config: &Config) {
@@ -130,7 +168,9 @@ impl Printer {
             ReplaceRomIpxe::Never => "never",
         };
         self.text("replace_rom_ipxe", replace_rom_ipxe);
+        let by_rules = config.dhcp.as_ref().is_some_and(|dhcp| dhcp.chooser == Chooser::Rules);
         let chain = match config.boot.chain {
+            _ if by_rules => "rules",
             Chain::Auto => "auto",
             Chain::Ipxe => "ipxe",
             Chain::Direct => "direct",
@@ -198,6 +238,21 @@ impl Printer {
             self.line("[machine.boot]");
             self.target(config, target);
         }
+    }
+}
+
+/// Whether all of it can be said in a `[[machine]]`.
+fn is_machine(host: &Host) -> bool {
+    let Some(mac) = host.hardware.first().and_then(|hardware| hardware.mac()) else { return false };
+    let (address, name) = (host.address, host.name.clone());
+    *host == Host { hardware: vec![mac.into()], address, name, ..Host::default() }
+}
+
+pub(crate) fn router(router: Option<Ipv4Addr>) -> String {
+    match router {
+        None => "none".to_owned(),
+        Some(Ipv4Addr::UNSPECIFIED) => "self".to_owned(),
+        Some(router) => router.to_string(),
     }
 }
 

@@ -5,12 +5,14 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use boot::{Chain, ReplaceRomIpxe};
+use boot::matching::{Tag, TagExpr};
+use boot::rules::Rules;
+use boot::{Chain, Host, ReplaceRomIpxe};
 use dhcp::Platform;
 use ipnet::Ipv4Net;
 use mac::Mac;
 
-use crate::{Allocation, ConflictCheck, Identity, Place, Transport, UniqueRoot};
+use crate::{Allocation, ConflictCheck, Gives, Identity, Place, Transport, UniqueRoot};
 
 /// A value and where it was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +73,22 @@ pub struct Dhcp {
     pub router: Option<Given<Option<Ipv4Addr>>>,
     pub dns: Vec<Given<Ipv4Addr>>,
     pub domain: Option<Given<String>>,
+    pub rules: Option<Rules>,
+    pub pools: Vec<Pool>,
+    pub hosts: Vec<Host>,
+}
+
+/// A part of a subnet on its own terms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    pub gives: Given<Gives>,
+    /// `None`: the network's own.
+    pub subnet: Option<Given<Ipv4Net>>,
+    pub broadcast: Option<Given<Ipv4Addr>>,
+    /// `None`: `dhcp.lease`.
+    pub lease: Option<Given<Duration>>,
+    pub set: Option<Tag>,
+    pub when: TagExpr,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +106,8 @@ pub struct Boot {
     pub target: Target,
     pub ipxe: Option<Given<PathBuf>>,
     pub replace_rom_ipxe: Option<Given<ReplaceRomIpxe>>,
-    pub chain: Option<Given<Chain>>,
+    /// `Some(None)`: the rules of `[dhcp]` alone say what is booted.
+    pub chain: Option<Given<Option<Chain>>>,
 }
 
 /// What to boot: a kernel, a script or a boot file.
@@ -240,7 +259,10 @@ over!(Dhcp {
     identity,
     router,
     dns,
-    domain
+    domain,
+    rules,
+    pools,
+    hosts
 });
 over!(Target { kernel, initrds, cmdline, script, file, files, unreadable });
 over!(Tftp {

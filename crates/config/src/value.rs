@@ -5,12 +5,14 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use boot::hosts::IdPattern;
+use boot::matching::{HardwarePattern, Tag, TagExpr};
 use boot::{Chain, ReplaceRomIpxe};
 use ipnet::Ipv4Net;
 use mac::Mac;
 
 use crate::nearest::nearest;
-use crate::{Allocation, ConflictCheck, Identity, Transport, UniqueRoot, said};
+use crate::{Allocation, ConflictCheck, Gives, Identity, Transport, UniqueRoot, said};
 
 /// What is wrong with a text.
 #[derive(Debug, PartialEq)]
@@ -94,9 +96,13 @@ pub(crate) fn address(text: &str) -> Read<Ipv4Addr> {
     text.parse().map_err(|_| wrong(format!("`{text}` is not an IPv4 address"), "write four numbers, like 10.0.1.1"))
 }
 
-/// `10.0.1.1`, or `none`.
-pub(crate) fn address_or_none(text: &str) -> Read<Option<Ipv4Addr>> {
-    if text == "none" { Ok(None) } else { address(text).map(Some) }
+/// `10.0.1.1`, `none`, or `self`, which is 0.0.0.0 to the engine: we, or the relay.
+pub(crate) fn router(text: &str) -> Read<Option<Ipv4Addr>> {
+    match text {
+        "none" => Ok(None),
+        "self" => Ok(Some(Ipv4Addr::UNSPECIFIED)),
+        _ => address(text).map(Some),
+    }
 }
 
 /// `10.0.1.200-10.0.1.253`; a single address stands for itself.
@@ -144,6 +150,68 @@ pub(crate) fn unique_root_name(by: UniqueRoot) -> &'static str {
         UniqueRoot::Ip => "ip",
         UniqueRoot::Mac => "mac",
     }
+}
+
+/// A range, or `reserved`, or `proxy`.
+pub(crate) fn pool_range(text: &str) -> Read<Gives> {
+    match text {
+        "reserved" => Ok(Gives::Reserved),
+        "proxy" => Ok(Gives::Proxy),
+        _ => range(text).map(|(first, last)| Gives::Addresses(first, last)),
+    }
+}
+
+/// A subnet by any of its addresses: `10.0.2.0/24`.
+pub(crate) fn subnet(text: &str) -> Read<Ipv4Net> {
+    let net: Option<Ipv4Net> = text.parse().ok();
+    let fix = "write it with the length of its prefix: 10.0.2.0/24";
+    net.map(|net| net.trunc()).ok_or_else(|| wrong(format!("`{text}` is not a subnet"), fix))
+}
+
+/// A tag to set: no white space, comma or `!`.
+pub(crate) fn tag(text: &str) -> Read<Tag> {
+    let bad = |c: char| c == ',' || c.is_whitespace() || c.is_control();
+    if text.is_empty() || text.starts_with(['!', '#']) || text.contains(bad) {
+        return Err(wrong(format!("`{text}` is not a tag"), "write one word, such as lab"));
+    }
+    Ok(Tag::from(text))
+}
+
+/// Tags that must be set, and with `!` before them must not be, with commas between them: `lab,!known`.
+pub(crate) fn tags(text: &str) -> Read<TagExpr> {
+    let terms: Vec<&str> = text.split(',').map(str::trim).collect();
+    for term in &terms {
+        tag(term.strip_prefix(['!', '#']).unwrap_or(term))?;
+    }
+    Ok(TagExpr::all(terms))
+}
+
+/// A hardware address in which `*` stands for any octet.
+pub(crate) fn hardware(text: &str) -> Read<HardwarePattern> {
+    let fix = "write pairs of hex digits with colons between them, and * for any pair: 52:54:00:*:*:*";
+    text.parse().map_err(|_| wrong(format!("`{text}` is not a hardware address"), fix))
+}
+
+/// A client identifier: text, or octets in which `*` stands for any; `*` alone: whatever it says does not count.
+pub(crate) fn client_id(text: &str) -> Read<IdPattern> {
+    if text == "*" {
+        return Ok(IdPattern::Ignored);
+    }
+    if !text.contains(':') {
+        return Ok(IdPattern::Octets(text.bytes().map(Some).collect()));
+    }
+    let octet = |part: &str| if part == "*" { Some(None) } else { u8::from_str_radix(part, 16).ok().map(Some) };
+    let octets: Option<Vec<_>> = text.split(':').map(octet).collect();
+    let fix = "write pairs of hex digits with colons between them, or text without a colon";
+    octets.map(IdPattern::Octets).ok_or_else(|| wrong(format!("`{text}` is not a client identifier"), fix))
+}
+
+/// Octets in hexadecimal with colons between them; nothing for none.
+pub(crate) fn octets(text: &str) -> Read<Vec<u8>> {
+    let octets = text.split(':').filter(|part| !part.is_empty()).map(|part| u8::from_str_radix(part, 16).ok());
+    let octets: Option<Vec<u8>> = octets.collect();
+    let fix = "write pairs of hex digits with colons between them: 01:ff";
+    octets.ok_or_else(|| wrong(format!("`{text}` is not made of octets"), fix))
 }
 
 const UNITS: &[(&str, u64)] =
@@ -305,8 +373,10 @@ pub(crate) fn identity(text: &str) -> Read<Identity> {
     choice(text, &[("machine", Identity::Machine), ("client-id", Identity::ClientId)])
 }
 
-pub(crate) fn chain(text: &str) -> Read<Chain> {
-    choice(text, &[("auto", Chain::Auto), ("ipxe", Chain::Ipxe), ("direct", Chain::Direct)])
+/// `None`: by rules.
+pub(crate) fn chain(text: &str) -> Read<Option<Chain>> {
+    let chains = [Chain::Auto, Chain::Ipxe, Chain::Direct].map(Some);
+    choice(text, &[("auto", chains[0]), ("ipxe", chains[1]), ("direct", chains[2]), ("rules", None)])
 }
 
 pub(crate) fn replace_rom_ipxe(text: &str) -> Read<ReplaceRomIpxe> {

@@ -49,6 +49,19 @@ fn every_example_is_read() {
         let line = match key.section {
             "" => format!("{} = {}\n", key.name, key.example),
             "network.forward" => format!("[[network.forward]]\n{} = {}\n", key.name, key.example),
+            "dhcp.pool" | "dhcp.tag" | "dhcp.option" | "dhcp.boot" | "dhcp.host" => {
+                // What says nothing without its siblings has them.
+                let siblings: &[&str] = match (key.section, key.name) {
+                    ("dhcp.pool", _) => &["range = \"10.0.1.50-10.0.1.99\""],
+                    ("dhcp.tag", "value" | "text" | "hex") => &["set = \"x\"", "option = 93"],
+                    ("dhcp.tag", _) => &["set = \"x\""],
+                    ("dhcp.option", _) => &["option = 224"],
+                    _ => &[],
+                };
+                let others = siblings.iter().filter(|line| !line.starts_with(&format!("{} ", key.name)));
+                let others: String = others.map(|line| format!("{line}\n")).collect();
+                format!("[[{}]]\n{others}{} = {}\n", key.section, key.name, key.example)
+            }
             "machine" => format!("[[machine]]\n{} = {}\n", key.name, key.example),
             "machine.boot" => format!("[[machine]]\n[machine.boot]\n{} = {}\n", key.name, key.example),
             section => format!("[{section}]\n{} = {}\n", key.name, key.example),
@@ -69,7 +82,7 @@ fn every_example_is_read() {
 
 /// Keys that say nothing without their siblings, and empty sections.
 fn is_part(key: &keys::Key) -> bool {
-    key.section == "network.forward" || key.example == "{}"
+    key.section == "network.forward" || key.section.starts_with("dhcp.") || key.example == "{}"
 }
 
 /// The example is the guide's set-up: it loads, warns of the forward and of nothing else, and means what it says.

@@ -166,8 +166,30 @@ fn good_file() -> impl Strategy<Value = String> {
         ]),
         0..3,
     );
-    (link, address, network, dhcp, boot, services, machines).prop_map(
-        |(link, address, network, dhcp, boot, services, machines)| {
+    let rules = prop::collection::vec(
+        words(&[
+            "[[dhcp.pool]]\nrange = \"10.0.2.50-10.0.2.99\"\nsubnet = \"10.0.2.0/24\"\nlease = \"1h\"\nset = \"far\"",
+            "[[dhcp.pool]]\nrange = \"reserved\"\nwhen = \"known,!far\"",
+            "[[dhcp.tag]]\nset = \"ipxe\"\noption = 175",
+            "[[dhcp.tag]]\nset = [\"efi\", \"x64\"]\noption = \"client-arch\"\nvalue = \"7\"",
+            "[[dhcp.tag]]\nset = \"any\"\nwhen = \"x*,!efi\"",
+            "[[dhcp.tag]]\nset = \"mine\"\nmac = \"52:54:*:*:*:*\"",
+            "[[dhcp.tag]]\nset = \"port\"\ncircuit_id = \"01:02:ff\"",
+            "[[dhcp.option]]\noption = \"ntp-server\"\nvalue = \"0.0.0.0,10.0.1.9\"\nforce = true",
+            "[[dhcp.option]]\noption = 67\ntext = \"10.0.1.1\"\nwhen = \"!ipxe\"",
+            "[[dhcp.option]]\noption = 224\nhex = \"00:ff:80\"",
+            "[[dhcp.option]]\noption = 8\nencap = 175\nvalue = \"1\"",
+            "[[dhcp.option]]\noption = 3\nvendor = \"PXE\"\ntext = \"x,y\"",
+            "[[dhcp.option]]\noption = \"router\"",
+            "[[dhcp.boot]]\nfile = \"pxelinux.0\"\nserver = \"10.0.1.9\"\nserver_name = \"nas\"",
+            "[[dhcp.host]]\nmac = [\"52:54:00:00:00:*\", \"06-52:54:00:00:00:01\"]\nset = \"lab\"\nlease = \"infinite\"",
+            "[[dhcp.host]]\nid = \"01:02:*\"\nignore = true",
+            "[[dhcp.host]]\nname = \"pc\"\nid = \"some one\"\naddress = \"10.0.1.181\"\nwhen = \"lab\"",
+        ]),
+        0..6,
+    );
+    (link, address, network, dhcp, boot, services, machines, rules).prop_map(
+        |(link, address, network, dhcp, boot, services, machines, rules)| {
             let mut file = String::from("tftp.root = \"tftp\"\n");
             // Dotted keys define their table, which must then not be opened again.
             let (dhcp_off, services): (Vec<_>, Vec<_>) =
@@ -177,6 +199,7 @@ fn good_file() -> impl Strategy<Value = String> {
             dhcp_off.iter().for_each(|_| file.push_str("enabled = false\n"));
             dhcp.iter().for_each(|line| file.push_str(&format!("{line}\n")));
             file.push_str(&format!("[boot]\n{boot}\n"));
+            rules.iter().for_each(|rule| file.push_str(&format!("{rule}\n")));
             machines.iter().for_each(|machine| file.push_str(&format!("[[machine]]\n{machine}\n")));
             file
         },

@@ -44,14 +44,15 @@ struct Roots {
 impl Resolver<'_> {
     pub(super) fn policy(&mut self, tftp: bool, http_port: Option<u16>) -> Policy {
         let said = self.said;
+        let by_rules = said.boot.chain.as_ref().is_some_and(|given| given.value.is_none());
         let roots = self.roots(tftp, http_port.is_some());
         let mut target = self.target(&said.boot.target, &roots);
         let machines = self.machines(&roots);
-        if roots.sound && said.boot.target == said::Target::default() {
+        if roots.sound && said.boot.target == said::Target::default() && !by_rules {
             target = self.without_target(&roots, machines.values().any(|machine| machine.target.is_some()));
         }
         self.check_services(tftp, http_port.is_some());
-        let chain = value(&said.boot.chain).unwrap_or_default();
+        let chain = value(&said.boot.chain).flatten().unwrap_or_default();
         if let (Chain::Direct, Target::Linux { .. } | Target::Script { .. }, Some(given)) =
             (chain, &target, &said.boot.chain)
         {

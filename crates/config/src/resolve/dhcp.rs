@@ -5,13 +5,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use boot::matching::TagExpr;
-use boot::rules::Rules;
 use boot::{Host, Hosts};
 use ipnet::Ipv4Net;
 
 use super::{Resolver, Subnet, value};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::said::{Given, Range};
+use crate::said::{Given, Pool, Range};
 use crate::value::host_addresses;
 use crate::{Chooser, Dhcp, Gives};
 
@@ -42,8 +41,9 @@ impl Resolver<'_> {
             set: None,
             when: TagExpr::default(),
         };
+        let pools = said.pools.iter().map(|pool| pool_range(pool, net, lease));
         let dhcp = Dhcp {
-            ranges: ranges.into_iter().map(range).collect(),
+            ranges: ranges.into_iter().map(range).chain(pools).collect(),
             shared: Vec::new(),
             hosts,
             allocation: value(&said.allocation).unwrap_or_default(),
@@ -55,14 +55,23 @@ impl Resolver<'_> {
             router,
             dns: said.dns.iter().map(|given| given.value).collect(),
             domain: value(&said.domain),
-            chooser: Chooser::Policy,
-            rules: Rules::default(),
+            chooser: match &self.said.boot.chain {
+                Some(Given { value: None, .. }) => Chooser::Rules,
+                _ => Chooser::Policy,
+            },
+            rules: said.rules.clone().unwrap_or_default(),
         };
         (value(&said.enabled) != Some(false)).then_some(dhcp)
     }
 
     fn ranges(&mut self, subnet: Option<&Subnet>) -> Vec<Range> {
         let said = &self.said.dhcp.ranges;
+        for pool in &self.said.dhcp.pools {
+            self.check_pool(pool, subnet);
+        }
+        if said.is_empty() && self.said.mentions("dhcp.pool") {
+            return Vec::new();
+        }
         if said.is_empty() && !self.said.mentions("dhcp.range") {
             return subnet.map_or(Vec::new(), |subnet| without(default_range(subnet.net), subnet.net.addr()));
         }
@@ -91,6 +100,15 @@ impl Resolver<'_> {
             self.error(what, &range.place, format!("give out more, such as {}", show(default_range(subnet.net))));
         }
         left
+    }
+
+    fn check_pool(&mut self, pool: &Pool, subnet: Option<&Subnet>) {
+        let own = pool.subnet.as_ref().map(|given| given.value).or(subnet.map(|subnet| subnet.net.trunc()));
+        let (Gives::Addresses(first, last), Some(net)) = (pool.gives.value, own) else { return };
+        if !net.contains(&first) || !net.contains(&last) {
+            let what = format!("the pool {} lies outside its subnet {net}", show((first, last)));
+            self.error(what, &pool.gives.place, "name the subnet that it is part of: subnet = \"10.0.2.0/24\"");
+        }
     }
 
     fn check_range(&mut self, range: &Given<Range>, subnet: &Subnet) {
@@ -161,7 +179,7 @@ impl Resolver<'_> {
                 hosts.push(Host { hardware: vec![mac.value.into()], address, name, ..Host::default() });
             }
         }
-        Hosts::new(hosts)
+        Hosts::new(hosts.into_iter().chain(self.said.dhcp.hosts.iter().cloned()))
     }
 
     /// Complains when `key` was seen before, and remembers where.
@@ -199,6 +217,7 @@ impl Resolver<'_> {
             return subnet.filter(|_| masquerade).map(|subnet| subnet.net.addr());
         };
         if let (Some(router), Some(subnet)) = (given.value, subnet)
+            && !router.is_unspecified()
             && !subnet.net.contains(&router)
         {
             let what = format!("the router {router} lies outside the subnet {}", subnet.net.trunc());
@@ -208,6 +227,18 @@ impl Resolver<'_> {
             );
         }
         given.value
+    }
+}
+
+fn pool_range(pool: &Pool, own: Ipv4Net, lease: Duration) -> crate::Range {
+    let subnet = pool.subnet.as_ref().map_or(own, |given| given.value);
+    crate::Range {
+        subnet,
+        broadcast: pool.broadcast.as_ref().map_or(subnet.broadcast(), |given| given.value),
+        gives: pool.gives.value,
+        lease: value(&pool.lease).unwrap_or(lease),
+        set: pool.set.clone(),
+        when: pool.when.clone(),
     }
 }
 
