@@ -190,7 +190,8 @@ impl Lease {
         Lease { address, binding: Binding { key, mac, client_id, hostname, granted: now, lease_secs } }
     }
 
-    pub(crate) fn record(&self) -> Record {
+    /// What is on record of it.
+    pub fn record(&self) -> Record {
         Record { address: self.address, state: State::Bound(self.binding.clone()) }
     }
 

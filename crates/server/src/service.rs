@@ -10,7 +10,7 @@ use journal::{Journal, Step};
 use leases::LeaseStore;
 use tokio::runtime::Runtime;
 
-use crate::dhcp::{self, DhcpService};
+use crate::dhcp::{self, DhcpService, Order};
 use crate::files::{Files, Report};
 use crate::http_boot::{self, Limits};
 use crate::machines::Machines;
@@ -54,6 +54,7 @@ pub struct Bound {
     /// Each with the link that it is on.
     tftp: Vec<(Link, UdpSocket)>,
     http: Vec<(Link, TcpListener)>,
+    orders: Vec<Order>,
 }
 
 /// The services at work; dropping it ends them all.
@@ -90,7 +91,12 @@ impl Bound {
                 http.extend(listeners.into_iter().map(|listener| (link.clone(), listener)));
             }
         }
-        Ok(Bound { settings, dhcp, tftp, http })
+        Ok(Bound { settings, dhcp, tftp, http, orders: Vec::new() })
+    }
+
+    /// What the DHCP service is to do before it serves.
+    pub fn order(&mut self, order: Order) {
+        self.orders.push(order);
     }
 
     /// Starts serving. `store`: where leases are kept; not used when DHCP is off.
@@ -98,7 +104,7 @@ impl Bound {
     /// # Errors
     /// When the kernel gives no more threads or descriptors.
     pub fn start(self, store: Box<dyn LeaseStore>, journal: Journal) -> io::Result<Running> {
-        let Bound { settings, dhcp, tftp, http } = self;
+        let Bound { settings, dhcp, tftp, http, orders } = self;
         let machines = Arc::new(Machines::default());
         remember(&machines, store.as_ref());
         let reporter = Reporter { journal, machines: machines.clone() };
@@ -157,7 +163,7 @@ impl Bound {
                     reporter.step(None, listening("DHCP", 67, link.addresses[0].addr()));
                 }
                 let settings = dhcp::Settings { links, dhcp: terms, policy };
-                Some(DhcpService::start(settings, sockets, store, reporter)?)
+                Some(DhcpService::start(settings, sockets, store, reporter, orders)?)
             }
             _ => None,
         };

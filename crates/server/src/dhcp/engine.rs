@@ -15,6 +15,7 @@ use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
 
+use super::changes::{About, LeaseChange, name_in_lease};
 use super::probes::{Probe, Probes};
 use super::request::{self, Ctx, Network};
 use super::{Settings, addresses, answer};
@@ -45,6 +46,8 @@ pub enum Effect {
         machine: Option<Mac>,
         step: Step,
     },
+    /// Only where somebody keeps books: see [`Engine::watch`].
+    Lease(LeaseChange),
 }
 
 pub struct Engine {
@@ -58,6 +61,8 @@ pub struct Engine {
     pub(super) batch: Vec<Pending>,
     effects: Vec<Effect>,
     store_broken: bool,
+    /// Whether somebody wants to hear of leases.
+    watched: bool,
 }
 
 /// An acknowledgement that waits for its lease.
@@ -71,6 +76,8 @@ pub(super) struct Pending {
     boot_file: Option<String>,
     because: Vec<String>,
     renewal: bool,
+    /// Where somebody keeps books.
+    about: Option<Box<About>>,
 }
 
 impl Engine {
@@ -86,6 +93,7 @@ impl Engine {
             batch: Vec::new(),
             effects: Vec::new(),
             store_broken: false,
+            watched: false,
         }
     }
 
@@ -93,6 +101,12 @@ impl Engine {
     pub fn reconfigure(&mut self, dhcp: config::Dhcp) {
         self.settings.dhcp = dhcp;
         self.pools = addresses::pools(&self.settings);
+    }
+
+    /// From now on tells what becomes of leases, all that are known first.
+    pub fn watch(&mut self) {
+        self.watched = true;
+        self.effects.push(Effect::Lease(LeaseChange::Known(self.store.list().cloned().collect())));
     }
 
     /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from
@@ -273,22 +287,27 @@ impl Engine {
             key: ctx.key.clone(),
             mac: ctx.facts.mac,
             client_id,
-            hostname: answer::name(ctx),
+            // A machine that says no name keeps the one of its lease.
+            hostname: answer::name(ctx).or_else(|| name_in_lease(self.store.at(address), &ctx.key, ctx.now.wall)),
             lease_secs: self.lease_secs(ctx, address),
             now: ctx.now.wall,
         };
         let refusal = Draft::nak(&ctx.packet, ctx.network.us, "address is another client's").finish();
         let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
-        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal });
+        let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address)));
+        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about });
     }
 
     fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal } = pending;
+        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about } = pending;
         match result {
             Ok(lease) => {
                 self.holds.release(lease.address());
                 self.machines.has_address(facts.mac, lease.address(), now.running);
                 self.send(link, draft.finish(&lease));
+                if let Some(about) = about {
+                    self.effects.push(Effect::Lease(LeaseChange::Given { record: lease.record(), renewal, about }));
+                }
                 let step = Step::DhcpAck {
                     stage: facts.stage,
                     address: lease.address(),
@@ -326,7 +345,12 @@ impl Engine {
         self.flush(ctx.now); // a lease asked for in the same burst comes first
         self.holds.release_key(&ctx.key);
         match self.store.release(address, &ctx.key, ctx.now.wall) {
-            Ok(_) => self.happened(Some(ctx.facts.mac), Step::DhcpRelease { address }),
+            Ok(held) => {
+                self.happened(Some(ctx.facts.mac), Step::DhcpRelease { address });
+                if held {
+                    self.ended(address);
+                }
+            }
             Err(error) => self.store_failed(&error.to_string()),
         }
     }
@@ -335,8 +359,9 @@ impl Engine {
         self.flush(ctx.now);
         self.holds.release_key(&ctx.key);
         self.happened(Some(ctx.facts.mac), Step::DhcpDecline { address });
-        if let Err(error) = self.store.decline(address, ctx.now.wall.plus(SET_ASIDE_SECS)) {
-            self.store_failed(&error.to_string());
+        match self.store.decline(address, ctx.now.wall.plus(SET_ASIDE_SECS)) {
+            Ok(()) => self.ended(address),
+            Err(error) => self.store_failed(&error.to_string()),
         }
     }
 
@@ -386,6 +411,12 @@ impl Engine {
                 None => (error, None),
             };
             self.happened(None, Step::Warning { text: format!("no lease is given out: {what}"), fix });
+        }
+    }
+
+    fn ended(&mut self, address: Ipv4Addr) {
+        if self.watched {
+            self.effects.push(Effect::Lease(LeaseChange::Ended(address)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answer;
+mod changes;
 pub mod engine;
 mod probes;
 mod request;
@@ -10,6 +11,7 @@ mod tests;
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,6 +25,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::net::{ArpSocket, DhcpSocket, EchoSocket, RouterMessage, RouterSocket};
 use crate::report::Reporter;
+pub use changes::{About, LeaseChange};
 use engine::{Effect, Engine};
 
 /// At most this many packets are taken before their leases are written: enough to share one write among a burst, few
@@ -62,6 +65,7 @@ pub struct DhcpService {
 
 impl DhcpService {
     /// Starts serving in a thread of its own. `links`: the sockets of each link of the settings, in order.
+    /// `first`: what it is to do before it serves.
     ///
     /// # Errors
     /// When the kernel gives no thread or event descriptor.
@@ -70,14 +74,24 @@ impl DhcpService {
         links: Vec<Sockets>,
         store: Box<dyn LeaseStore>,
         reporter: Reporter,
+        first: Vec<Order>,
     ) -> io::Result<DhcpService> {
         let orders =
             Orders(Arc::new((EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?, Mutex::default())));
+        first.into_iter().for_each(|order| orders.give(order));
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let engine = Engine::new(settings, store, reporter.machines.clone());
         let troubled = reporter.clone();
         let links = links.into_iter().map(LinkState::new).collect();
-        let service = Loop { engine, links, reporter, stop: stop.clone(), orders: orders.clone(), send_fails: false };
+        let service = Loop {
+            engine,
+            links,
+            reporter,
+            stop: stop.clone(),
+            orders: orders.clone(),
+            send_fails: false,
+            watcher: None,
+        };
         let run = move || {
             // A fault in here must not look like a quiet network.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| service.run())).is_err() {
@@ -103,6 +117,8 @@ pub struct Orders(Arc<(EventFd, Mutex<Vec<Order>>)>);
 pub enum Order {
     /// Serve on these terms from now on; leases and offers stay.
     Reconfigure(Box<config::Dhcp>),
+    /// Tell here what becomes of leases, all that are known first; in place of who was told before.
+    Watch(Sender<LeaseChange>),
 }
 
 impl Orders {
@@ -136,6 +152,7 @@ struct Loop {
     orders: Orders,
     /// That sending fails is said once.
     send_fails: bool,
+    watcher: Option<Sender<LeaseChange>>,
 }
 
 struct LinkState {
@@ -148,6 +165,8 @@ struct LinkState {
 impl Loop {
     fn run(mut self) {
         let mut buffer = vec![0; 4096];
+        self.obey();
+        self.act();
         loop {
             let ready = self.wait();
             if ready.stop {
@@ -193,6 +212,10 @@ impl Loop {
         for order in self.orders.take() {
             match order {
                 Order::Reconfigure(dhcp) => self.engine.reconfigure(*dhcp),
+                Order::Watch(watcher) => {
+                    self.watcher = Some(watcher);
+                    self.engine.watch();
+                }
             }
         }
     }
@@ -225,6 +248,11 @@ impl Loop {
                 Effect::Send { link, reply } => self.links[link].sockets.dhcp.send(&reply),
                 Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
                 Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
+                Effect::Lease(change) => {
+                    // Who no longer listens wants to hear no more.
+                    let _ = self.watcher.as_ref().map(|watcher| watcher.send(change));
+                    continue;
+                }
                 Effect::Happened { machine, step } => {
                     self.reporter.step(machine, step);
                     continue;

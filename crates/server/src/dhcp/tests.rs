@@ -16,6 +16,7 @@ use journal::Step;
 use leases::{ClientKey, Clock, Grant, Lease, LeaseStore, MemoryStore, StoreError, Table, Taken, UnixSecs};
 use mac::Mac;
 
+use super::changes::LeaseChange;
 use super::engine::{Effect, Engine};
 use super::{Link, Settings};
 use crate::machines::Machines;
@@ -74,6 +75,7 @@ struct Out {
     replies: Vec<(MessageType, Vec<u8>, Destination)>,
     probes: Vec<Ipv4Addr>,
     steps: Vec<Step>,
+    changes: Vec<LeaseChange>,
 }
 
 impl Out {
@@ -134,6 +136,7 @@ impl Bench {
                 Effect::Send { reply, .. } => out.replies.push((reply.kind, reply.octets, reply.to)),
                 Effect::Probe { address, .. } => out.probes.push(address),
                 Effect::Happened { step, .. } => out.steps.push(step),
+                Effect::Lease(change) => out.changes.push(change),
             }
         }
         out
@@ -431,4 +434,44 @@ proptest::proptest! {
 fn full() -> StoreError {
     let error = std::io::Error::from(std::io::ErrorKind::StorageFull);
     StoreError::Io { doing: "write", path: "/leases.log".into(), error }
+}
+
+#[test]
+fn who_keeps_books_hears_of_each_lease_and_what_its_request_said() {
+    let mut bench = Bench::new(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
+    let address = bench.boots(mac(1));
+    bench.engine.watch();
+    let known = bench.out().changes;
+    assert!(matches!(&known[..], [LeaseChange::Known(records)] if records.len() == 1), "{known:?}");
+    let asked = message(mac(1), &[(53, &[3]), (50, &address.octets()), (12, b"db1"), (60, b"udhcp"), (55, &[1, 3])]);
+    let changes = bench.hears(&asked).changes;
+    let [LeaseChange::Given { record, renewal: false, about }] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((record.address, record.binding().unwrap().hostname.as_deref()), (address, Some("db1")));
+    assert_eq!(
+        (about.interface.as_str(), &about.requested[..], about.tags.join(" ")),
+        ("net", &[1, 3][..], "net".into())
+    );
+    assert_eq!(about.vendor_class.as_deref(), Some(&b"udhcp"[..]));
+    let mut release = message(mac(1), &[(53, &[7]), (54, &SERVER.octets())]);
+    release[12..16].copy_from_slice(&address.octets());
+    assert_eq!(bench.hears(&release).changes, [LeaseChange::Ended(address)]);
+    assert_eq!(bench.hears(&release).changes, [], "it has ended already");
+}
+
+#[test]
+fn a_name_outlives_a_request_that_has_none_and_ends_with_its_lease() {
+    let mut bench = Bench::new(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
+    bench.engine.watch();
+    let address = bench.boots(mac(1));
+    bench.out();
+    let name = |bench: &mut Bench, asked: &[u8]| -> Option<String> {
+        let changes = bench.hears(asked).changes;
+        let [LeaseChange::Given { record, .. }] = &changes[..] else { panic!("{changes:?}") };
+        record.binding().unwrap().hostname.clone()
+    };
+    let named = message(mac(1), &[(53, &[3]), (50, &address.octets()), (12, b"db1")]);
+    assert_eq!(name(&mut bench, &named).as_deref(), Some("db1"));
+    assert_eq!(name(&mut bench, &request(mac(1), address)).as_deref(), Some("db1"));
+    bench.waits(Duration::from_secs(43_201));
+    assert_eq!(name(&mut bench, &request(mac(1), address)), None);
 }
