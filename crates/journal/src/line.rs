@@ -68,7 +68,7 @@ impl Line {
 
     /// The line of an event that stands for itself. `None` for what is only part of an exchange, such as offers and size
     /// probes, and for what says nothing.
-    pub(crate) fn of(event: &Event) -> Option<Line> {
+    pub fn of(event: &Event) -> Option<Line> {
         let line = |topic, text| Line::new(event.at, topic, text);
         Some(match &event.step {
             Step::DhcpDiscover { stage: Stage::Os, .. } | Step::DhcpOffer { .. } | Step::SizeProbe { .. } => {

@@ -183,6 +183,11 @@ pub fn serve(
     store: Box<dyn LeaseStore>,
     journal: Journal,
 ) -> Result<(Running, usize), Diagnostics> {
+    start(bind(loaded, address)?, store, journal)
+}
+
+/// The sockets of all services.
+pub fn bind(loaded: &Loaded, address: Ipv4Net) -> Result<Bound, Diagnostics> {
     let config = &loaded.config;
     let settings = server::Settings {
         links: links(config, address)?,
@@ -193,7 +198,11 @@ pub fn serve(
         files: setup::files(config)?,
         file_rules: config.file_rules,
     };
-    let bound = Bound::open(settings).map_err(|error| open_error(loaded, address, error))?;
+    Bound::open(settings).map_err(|error| open_error(loaded, address, error))
+}
+
+/// Serves on these sockets. Gives how many leases are known as well.
+pub fn start(bound: Bound, store: Box<dyn LeaseStore>, journal: Journal) -> Result<(Running, usize), Diagnostics> {
     let known = store.table().len();
     let running = bound.start(store, journal).map_err(|error| problem::of(format!("cannot start serving: {error}")))?;
     Ok((running, known))

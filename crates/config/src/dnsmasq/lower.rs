@@ -5,6 +5,7 @@
 mod answers;
 mod hosts;
 mod network;
+mod process;
 mod tftp;
 
 use std::net::Ipv4Addr;
@@ -16,8 +17,9 @@ use boot::matching::{Tag, TagExpr, TagIf};
 use boot::rules::Rules;
 use journal::Role;
 
+pub use process::Process;
+
 use super::options::hosts::DhcpHost;
-use super::options::process::LogTo;
 use super::options::ranges::DhcpRange;
 use super::options::tags::TagTest;
 use super::{Directive, Directives, Meaning};
@@ -30,7 +32,7 @@ use network::Where;
 #[rustfmt::skip]
 pub const SERVED: &[&str] = &[
     "keep-in-foreground", "no-daemon", "pid-file", "conf-file", "conf-dir", "conf-script", "test", "version", "help",
-    "log-facility",
+    "user", "group", "log-facility", "log-dhcp", "quiet-dhcp", "quiet-tftp",
     "interface", "except-interface", "no-dhcp-interface", "no-dhcpv4-interface", "listen-address", "bind-interfaces", "bind-dynamic", "port",
     "dhcp-range", "shared-network", "dhcp-host", "dhcp-lease-max", "dhcp-leasefile", "dhcp-authoritative", "dhcp-sequential-ip",
     "dhcp-no-override", "no-ping",
@@ -42,31 +44,11 @@ pub const SERVED: &[&str] = &[
     "http-root", "http-port",
 ];
 
-/// The options that are read by their grammar and then only warned of, each with the reason.
-pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("user", "lanboot goes on as the user who started it, for now"),
-    ("group", "lanboot goes on as the group that started it, for now"),
-    ("log-dhcp", "the journal has every exchange, with its tags, in any case"),
-    ("quiet-dhcp", "the journal keeps every exchange"),
-    ("quiet-tftp", "the journal keeps every transfer"),
-];
-
 /// What a dnsmasq command line comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     pub config: Config,
     pub process: Process,
-}
-
-/// How the program behaves as a process.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Process {
-    /// `-k`, `-d`: do not go into the background.
-    pub foreground: bool,
-    /// `None`: `/run/dnsmasq.pid`; `Some(None)`: write none.
-    pub pid_file: Option<Option<PathBuf>>,
-    /// The lease file in dnsmasq's format, kept current for others; our own log beside it is the truth.
-    pub lease_file: PathBuf,
 }
 
 /// Where dnsmasq keeps its leases on Debian unless told otherwise.
@@ -119,16 +101,12 @@ struct Lowering {
 
 impl Lowering {
     fn take(&mut self, directive: &Directive) {
+        if self.process.take(&directive.meaning) {
+            return;
+        }
         let place = &directive.place;
         match &directive.meaning {
             Meaning::Nothing | Meaning::NoDns | Meaning::BindInterfaces | Meaning::BindDynamic => {}
-            Meaning::User(Some(_)) | Meaning::Group(Some(_)) => self.without_effect(directive),
-            Meaning::LogDhcp | Meaning::QuietDhcp | Meaning::QuietTftp => self.without_effect(directive),
-            Meaning::KeepInForeground | Meaning::NoDaemon => self.process.foreground = true,
-            Meaning::User(None) | Meaning::Group(None) => {}
-            Meaning::PidFile(path) => self.process.pid_file = Some(path.clone()),
-            Meaning::LogTo(LogTo::StandardError) => {}
-            Meaning::LogTo(_) => self.later(directive, " to syslog or a file"),
             Meaning::Interface(patterns) => {
                 self.at.interfaces.extend(patterns.iter().map(|pattern| (pattern.clone(), place.clone())));
             }
@@ -169,13 +147,6 @@ impl Lowering {
         let what = format!("`{}`{part} is read, but not served yet", directive.row.name);
         let fix = "leave it out, or stay with dnsmasq until lanboot serves it";
         self.found.push(Diagnostic::error(what).at(directive.place.clone()).fix(fix));
-    }
-
-    fn without_effect(&mut self, directive: &Directive) {
-        let reason = WITHOUT_EFFECT.iter().find(|(name, _)| *name == directive.row.name);
-        let (name, why) = reason.expect("whatever is warned of here is in the table");
-        let what = format!("`{name}` changes nothing here: {why}");
-        self.found.push(Diagnostic::warning(what).at(directive.place.clone()));
     }
 
     /// `None` only after an error.

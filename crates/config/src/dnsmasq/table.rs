@@ -141,12 +141,11 @@ impl Row {
 
     /// How far lanboot goes with it: a word, and where it does not go all the way, why.
     fn standing(&self) -> (&'static str, String) {
-        let without_effect = lower::WITHOUT_EFFECT.iter().copied().find(|(name, _)| *name == self.name);
-        match (self.support, without_effect) {
-            (Support::Warned(why), _) | (Support::Honoured(_), Some((_, why))) => ("warned", format!(": {why}")),
-            (Support::Honoured(_), None) if lower::SERVED.contains(&self.name) => ("honoured", String::new()),
-            (Support::Honoured(_), None) => ("read", String::new()),
-            (Support::Refused(why, instead), _) => ("refused", format!(": {why}; {instead}")),
+        match self.support {
+            Support::Warned(why) => ("warned", format!(": {why}")),
+            Support::Honoured(_) if lower::SERVED.contains(&self.name) => ("honoured", String::new()),
+            Support::Honoured(_) => ("read", String::new()),
+            Support::Refused(why, instead) => ("refused", format!(": {why}; {instead}")),
         }
     }
 
@@ -235,8 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_served_is_an_option_that_is_read() {
-        let warned = lower::WITHOUT_EFFECT.iter().map(|(name, _)| name);
-        for name in lower::SERVED.iter().chain(warned) {
+        for name in lower::SERVED {
             let row = find(name).unwrap_or_else(|| panic!("{name} is no option"));
             assert!(matches!(row.support, Support::Honoured(_)), "{name}");
         }

@@ -72,7 +72,7 @@ pub const ROWS: &[Row] = &[
     row('g', "group", Optional("NAME"), Once, Process, Honoured(process::group), "Run as this group once started"),
     row('x', "pid-file", Optional("PATH"), Once, Process, Honoured(process::pid_file), "Write the process id to this file; no path means no file"),
     row('8', "log-facility", Required("FACILITY|PATH|-"), Once, Process, Honoured(process::log_facility), "Log to this facility of syslog, to a file, or to standard error"),
-    row(' ', "log-dhcp", Alone, Last, Process, switch!(LogDhcp), "Log each DHCP exchange with its options and tags"),
+    row(' ', "log-dhcp", Alone, Last, Process, switch!(LogDhcp), "Log the boot file of each DHCP answer too, and the rules that chose it"),
     row(' ', "quiet-dhcp", Alone, Last, Process, switch!(QuietDhcp), "Do not log ordinary DHCP exchanges"),
     row(' ', "quiet-tftp", Alone, Last, Process, switch!(QuietTftp), "Log neither ordinary transfers nor missing files"),
     row(' ', "log-async", Optional("LINES"), Once, Process, Warned("lanboot never waits for its log"), "Queue this many lines for a slow log"),

@@ -1,0 +1,281 @@
+//! The life of the process: everything opened as root, the user changed, service begun, signals answered, all taken away.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
+use std::time::Duration;
+
+use config::dnsmasq::Directives;
+use config::dnsmasq::lower::{self, Process, Service};
+use config::{Config, Diagnostic, Diagnostics, Loaded, Severity, Source};
+use nix::libc::mode_t;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{ForkResult, chdir, fork, pipe, setsid};
+
+use super::lease_file::LeaseFile;
+use super::lines::{self, Level, Line, Lines, Part};
+use super::log::{Log, Logger};
+use super::privileges::Identity;
+use super::signals::{Control, Reload, Signals};
+use super::{BAD_CONFIGURATION, FILE_TROUBLE, NETWORK_TROUBLE, OTHER_TROUBLE};
+use crate::{problem, setup, up};
+
+const PID_FILE: &str = "/run/dnsmasq.pid";
+const UMASK: mode_t = 0o022;
+
+/// What kept us from serving, and the exit code for it.
+struct Failure {
+    found: Diagnostics,
+    code: u8,
+}
+
+/// Gives the code that goes with a kind of trouble.
+fn code(code: u8) -> impl Fn(Diagnostics) -> Failure {
+    move |found| Failure { found, code }
+}
+
+/// Says what kept us from starting: in full to whoever started us, in a line each to syslog.
+pub fn fail(found: &Diagnostics) {
+    problem::print(found);
+    let mut log = Log::to_syslog();
+    for wrong in found.iter().filter(|found| found.severity == Severity::Error) {
+        log.write(&Line::new(Level::Critical, Part::Main, one_line(wrong)));
+    }
+    log.write(&Line::new(Level::Critical, Part::Main, "FAILED to start up"));
+}
+
+fn one_line(found: &Diagnostic) -> String {
+    found.what.replace('\n', " ")
+}
+
+/// Serves until a signal ends it; in the background, unless the options say otherwise.
+pub fn run(directives: &Directives) -> ExitCode {
+    let around = setup::this_host();
+    let (service, mut warnings) = match lower::lower(directives, &around) {
+        Ok(lowered) => lowered,
+        Err(found) => {
+            problem::print(&directives.warnings);
+            fail(&found);
+            // What does not show without a look at the host is the host's.
+            let wrong = lower::check(directives).has_errors();
+            return ExitCode::from(if wrong { BAD_CONFIGURATION } else { NETWORK_TROUBLE });
+        }
+    };
+    warnings.extend(directives.warnings.iter().cloned());
+    problem::print(&warnings);
+    umask(Mode::from_bits_truncate(UMASK));
+    if service.process.foreground || service.process.debug {
+        return serve(service, &warnings, None);
+    }
+    // Before any thread exists. The first process ends once the second one serves, as dnsmasq's does.
+    let Ok((ready, tell)) = pipe() else { return ExitCode::from(OTHER_TROUBLE) };
+    // SAFETY: this process has one thread, so its copy may do everything that it could.
+    match unsafe { fork() } {
+        Ok(ForkResult::Parent { .. }) => {
+            drop(tell);
+            let mut code = [OTHER_TROUBLE];
+            // Without an answer the other process has ended, and said why.
+            let _ = fs::File::from(ready).read_exact(&mut code);
+            ExitCode::from(code[0])
+        }
+        Ok(ForkResult::Child) => {
+            drop(ready);
+            let _ = setsid();
+            serve(service, &warnings, Some(tell))
+        }
+        Err(error) => {
+            fail(&problem::of(format!("cannot go into the background: {error}")).into());
+            ExitCode::from(OTHER_TROUBLE)
+        }
+    }
+}
+
+/// `tell`: where the process that waits in the foreground hears our exit code, 0 once we serve.
+fn serve(service: Service, warnings: &Diagnostics, tell: Option<OwnedFd>) -> ExitCode {
+    let mut tell = tell.map(fs::File::from);
+    match try_serve(service, warnings, &mut tell) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { found, code }) => {
+            fail(&found);
+            if let Some(mut tell) = tell {
+                let _ = tell.write_all(&[code]);
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn try_serve(service: Service, warnings: &Diagnostics, tell: &mut Option<fs::File>) -> Result<u8, Failure> {
+    let signals = Signals::block(service.process.debug).map_err(code(OTHER_TROUBLE))?;
+    let Service { mut config, mut process } = service;
+    settle_paths(&mut config, &mut process).map_err(code(FILE_TROUBLE))?;
+    let becomes = Identity::of(&process).map_err(code(BAD_CONFIGURATION))?;
+    let lease_file = LeaseFile::open(&process.lease_file, &config.state_dir).map_err(code(FILE_TROUBLE))?;
+    check_folders(&config).map_err(code(FILE_TROUBLE))?;
+    setup::publish_ipxe(&mut config);
+    let loaded = Loaded { config, warnings: Diagnostics::default(), said: config::Said::default() };
+    let config = &loaded.config;
+    let plan = up::plan(&loaded).map_err(code(NETWORK_TROUBLE))?;
+    up::Network::check(&loaded, &plan).map_err(code(NETWORK_TROUBLE))?;
+    up::make_state_dir(&config.state_dir).map_err(code(FILE_TROUBLE))?;
+    // dnsmasq does not look for others either.
+    let network = up::Network::up(&loaded, &plan, true).map_err(code(NETWORK_TROUBLE))?;
+    let bound = up::bind(&loaded, network.applied.address).map_err(code(NETWORK_TROUBLE))?;
+    if !process.debug {
+        let _ = chdir("/");
+    }
+    let pid_file = PidFile::write(&process, becomes.as_ref()).map_err(code(FILE_TROUBLE))?;
+    let log = Log::open(&process, becomes.as_ref()).map_err(|error| code(FILE_TROUBLE)(no_log(&process, &error)))?;
+    // A helper that is to keep root's rights, such as one that runs scripts, has to be started before this.
+    if let Some(becomes) = becomes {
+        becomes.own_folder(&config.state_dir).map_err(|error| code(FILE_TROUBLE)(problem::of(error).into()))?;
+        becomes.assume().map_err(code(OTHER_TROUBLE))?;
+        check_folders(config).map_err(code(FILE_TROUBLE))?;
+    }
+    let journal = up::open_journal(config).map_err(code(FILE_TROUBLE))?;
+    let mut store = up::open_store(config, &journal).map_err(code(FILE_TROUBLE))?;
+    lease_file.take_over(store.as_mut()).map_err(code(FILE_TROUBLE))?;
+    let to_terminal = log.uses_standard_error();
+    let lines = lines_of(config, &process);
+    let said = lines::started(config, &lines);
+    let logger = Logger::new(log, lines);
+    logger.write(&said);
+    logger.write(
+        &warnings.iter().map(|found| Line::new(Level::Warning, Part::Main, one_line(found))).collect::<Vec<_>>(),
+    );
+    let no_thread = |error: io::Error| code(OTHER_TROUBLE)(problem::of(format!("cannot start: {error}")).into());
+    let logging = logger.follow(journal.follow()).map_err(no_thread)?;
+    let keeping = lease_file.clone().keep(journal.follow()).map_err(no_thread)?;
+    let (running, _) = up::start(bound, store, journal.clone()).map_err(code(NETWORK_TROUBLE))?;
+    if let Some(mut tell) = tell.take() {
+        let _ = tell.write_all(&[0]);
+        let_go_of_the_terminal(to_terminal);
+    }
+    // Whatever has files to read again on SIGHUP comes in here.
+    let reloads: Vec<Box<dyn Reload>> = Vec::new();
+    let ended_by = attend(&signals, &logger, reloads, || logger.statistics(lease_file.active(), config));
+    drop(running);
+    network.down(&journal);
+    journal.flush(Duration::from_secs(2));
+    drop(journal);
+    let _ = (logging.join(), keeping.join());
+    logger.write(&[Line::info(Part::Main, format!("exiting on receipt of {ended_by}"))]);
+    drop(pid_file);
+    Ok(if ended_by == Signal::SIGINT { OTHER_TROUBLE } else { 0 })
+}
+
+/// Does what signals ask for until one ends it.
+fn attend(signals: &Signals, logger: &Logger, mut reloads: Vec<Box<dyn Reload>>, statistics: impl Fn()) -> Signal {
+    loop {
+        match signals.next() {
+            Control::Reload => reloads.iter_mut().for_each(|reload| logger.write(&reloaded(reload.reload()))),
+            Control::Statistics => statistics(),
+            Control::ReopenLog => logger.reopen(),
+            Control::Stop(signal) => return signal,
+        }
+    }
+}
+
+fn reloaded(result: Result<Vec<String>, Diagnostics>) -> Vec<Line> {
+    match result {
+        Ok(read) => read.into_iter().map(|text| Line::info(Part::Dhcp, text)).collect(),
+        Err(found) => found.iter().map(|found| Line::new(Level::Error, Part::Dhcp, found.to_string())).collect(),
+    }
+}
+
+/// The files that we serve and keep are meant from where we were started, which we leave.
+fn settle_paths(config: &mut Config, process: &mut Process) -> Result<(), Diagnostics> {
+    let absolute = |path: &Path| -> Result<PathBuf, Diagnostics> {
+        std::path::absolute(path).map_err(|error| problem::of(format!("{}: {error}", path.display())).into())
+    };
+    process.lease_file = absolute(&process.lease_file)?;
+    config.state_dir = absolute(&config.state_dir)?;
+    for publish in &mut config.publish {
+        if let Source::Folder(folder) = &mut publish.source {
+            *folder = absolute(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Folders that are to be served must be there.
+fn check_folders(config: &Config) -> Result<(), Diagnostics> {
+    let folders = config.publish.iter().filter_map(|publish| match &publish.source {
+        Source::Folder(folder) => Some(folder),
+        _ => None,
+    });
+    let wrong = folders.filter_map(|folder| {
+        let error = fs::read_dir(folder).err()?;
+        let what = format!("TFTP directory {} inaccessible: {error}", folder.display());
+        Some(problem::of(what).fix("name a folder that exists with --tftp-root=FOLDER or --http-root=FOLDER"))
+    });
+    let wrong: Vec<_> = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Diagnostics(wrong)) }
+}
+
+fn lines_of(config: &Config, process: &Process) -> Lines {
+    let root = config.publish.iter().find_map(|publish| match &publish.source {
+        Source::Folder(folder) => Some(folder.clone()),
+        _ => None,
+    });
+    Lines {
+        interface: config.network.link.name().to_owned(),
+        tftp_root: root.clone().filter(|_| config.tftp.is_some()),
+        http_root: root,
+        quiet_dhcp: process.quiet_dhcp,
+        quiet_tftp: process.quiet_tftp,
+        log_dhcp: process.log_dhcp,
+    }
+}
+
+fn no_log(process: &Process, error: &io::Error) -> Diagnostics {
+    use config::dnsmasq::options::process::LogTo;
+    let path = match &process.log_to {
+        Some(LogTo::File(path)) => path.as_path(),
+        _ => Path::new("-"),
+    };
+    let what = format!("cannot open log {}: {error}", path.display());
+    problem::of(what).fix("name a file in a folder that exists: --log-facility=/PATH").into()
+}
+
+/// The pid file; taken away with the value, where the user that we run as may do so.
+struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    fn write(process: &Process, becomes: Option<&Identity>) -> Result<PidFile, Diagnostics> {
+        let path = process.pid_file.clone().unwrap_or_else(|| Some(PID_FILE.into())).filter(|_| !process.debug);
+        let Some(path) = path else { return Ok(PidFile(None)) };
+        let write = || -> io::Result<()> {
+            // Not through a link, nor into a file that somebody else keeps open.
+            let _ = fs::remove_file(&path);
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+            writeln!(file, "{}", process::id())?;
+            becomes.map_or(Ok(()), |becomes| becomes.own(&file))
+        };
+        write().map_err(|error| -> Diagnostics {
+            let what = format!("failed to open pidfile {}: {error}", path.display());
+            problem::of(what).fix("name another with --pid-file=PATH, or none with --pid-file=").into()
+        })?;
+        Ok(PidFile(Some(path)))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn let_go_of_the_terminal(keep_errors: bool) {
+    let Ok(null) = fs::File::options().read(true).write(true).open("/dev/null") else { return };
+    let _ = nix::unistd::dup2_stdin(&null);
+    let _ = nix::unistd::dup2_stdout(&null);
+    if !keep_errors {
+        let _ = nix::unistd::dup2_stderr(&null);
+    }
+}
