@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use config::dnsmasq::Directives;
 use config::dnsmasq::lower::{self, Process, Service};
+use config::dnsmasq::options::Meaning;
 use config::{Config, Diagnostic, Diagnostics, Loaded, Severity, Source};
 use nix::libc::mode_t;
 use nix::sys::signal::Signal;
@@ -59,9 +60,7 @@ pub fn run(directives: &Directives) -> ExitCode {
         Err(found) => {
             problem::print(&directives.warnings);
             fail(&found);
-            // What does not show without a look at the host is the host's.
-            let wrong = lower::check(directives).has_errors();
-            return ExitCode::from(if wrong { BAD_CONFIGURATION } else { NETWORK_TROUBLE });
+            return ExitCode::from(lowering_code(directives, &found));
         }
     };
     warnings.extend(directives.warnings.iter().cloned());
@@ -90,6 +89,19 @@ pub fn run(directives: &Directives) -> ExitCode {
             fail(&problem::of(format!("cannot go into the background: {error}")).into());
             ExitCode::from(OTHER_TROUBLE)
         }
+    }
+}
+
+/// What does not show without a look at the host is the host's: its folders or its network.
+fn lowering_code(directives: &Directives, found: &Diagnostics) -> u8 {
+    let roots: Vec<_> = directives.list.iter().filter(|d| matches!(d.meaning, Meaning::TftpRoot(_))).collect();
+    let mut errors = found.iter().filter(|found| found.severity == Severity::Error);
+    if lower::check(directives).has_errors() {
+        BAD_CONFIGURATION
+    } else if errors.all(|error| roots.iter().any(|root| root.place == error.place)) {
+        FILE_TROUBLE
+    } else {
+        NETWORK_TROUBLE
     }
 }
 
@@ -197,6 +209,9 @@ fn settle_paths(config: &mut Config, process: &mut Process) -> Result<(), Diagno
         if let Source::Folder(folder) = &mut publish.source {
             *folder = absolute(folder)?;
         }
+    }
+    for root in config.tftp.iter_mut().flat_map(|tftp| &mut tftp.roots) {
+        root.folder = absolute(&root.folder)?;
     }
     Ok(())
 }
