@@ -15,4 +15,5 @@ mod side;
 #[path = "../netns/snapshot.rs"]
 #[allow(dead_code)]
 mod snapshot;
+mod tftp;
 mod wire;

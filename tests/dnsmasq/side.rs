@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mac::Mac;
@@ -33,7 +33,7 @@ pub struct Side {
     wire: Wire,
     /// `None` when it is to be heard why it does not answer.
     server: Option<Program>,
-    _networks: [Network; 2],
+    networks: [Network; 2],
     folder: Folder,
     next_xid: u32,
     next_fence: u32,
@@ -41,12 +41,18 @@ pub struct Side {
 
 impl Side {
     pub fn start(which: Which, conf: &[String]) -> Side {
+        Side::start_prepared(which, conf, "bind-interfaces", |_| ())
+    }
+
+    /// `FOLDER` in `conf` is the folder that `prepare` is given first. `binding`: one more line.
+    pub fn start_prepared(which: Which, conf: &[String], binding: &str, prepare: impl FnOnce(&Path)) -> Side {
         let (serving, client) = (Network::new(), Network::new());
         serving.cable("net", &client, "eth0");
         serving.run("ip address add 10.0.1.1/24 brd + dev net");
         let folder = Folder::new();
-        let mut lines = conf.join("\n");
-        lines += "\nport=0\nno-ping\ninterface=net\nbind-interfaces\npid-file=\n";
+        prepare(&folder.0);
+        let mut lines = conf.join("\n").replace("FOLDER", &folder.0.display().to_string());
+        lines += &format!("\nport=0\nno-ping\ninterface=net\n{binding}\npid-file=\n");
         lines += &format!("dhcp-leasefile={}\n", folder.0.join("leases").display());
         let conf = folder.0.join("dnsmasq.conf");
         fs::write(&conf, lines).expect("room for a file");
@@ -57,17 +63,15 @@ impl Side {
         let server = Program::start(serving.command(&format!("{program} --no-daemon -C {}", conf.display())));
         let wire = Wire::on(&client, PATIENCE);
         let networks = [serving, client];
-        let mut side = Side {
-            which,
-            wire,
-            server: Some(server),
-            _networks: networks,
-            folder,
-            next_xid: 1,
-            next_fence: FENCE_XIDS,
-        };
+        let mut side =
+            Side { which, wire, server: Some(server), networks, folder, next_xid: 1, next_fence: FENCE_XIDS };
         side.fence();
         side
+    }
+
+    /// The network at the other end of the server's cable.
+    pub fn client(&self) -> &Network {
+        &self.networks[1]
     }
 
     /// Everything that the server answers to one message.

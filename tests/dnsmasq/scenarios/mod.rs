@@ -5,6 +5,7 @@ mod hosts;
 mod malformed;
 mod options;
 mod tags;
+mod tftp;
 
 const FUZZ: &str = "dnsmasq takes a random time off T1 and T2 of a renewal";
 
