@@ -46,6 +46,35 @@ fn file(name: &str, path: PathBuf, role: Role) -> Publish {
     Publish { name: name.into(), source: Source::File(path), role }
 }
 
+#[test]
+fn links_lead_where_they_like_when_the_rules_say_so() {
+    let (tree, outside) = (Tree::new(), Tree::new());
+    outside.file("out");
+    tree.link("link", outside.0.join("out"));
+    tree.link("gone", outside.0.join("gone"));
+    let bound = files([folder("", tree.0.clone())]);
+    assert!(matches!(bound.open("link"), Err(FileError::LeadsOutside { .. })));
+    let free = bound.under(FileRules { follow_links: true, ..FileRules::default() });
+    assert_eq!(read(&free, "link"), Ok(("link".into(), "out".into())));
+    assert!(matches!(free.open("gone"), Err(FileError::NotFound { .. })));
+    assert!(matches!(free.open("../out"), Err(FileError::LeadsOutside { .. })), "names still end at the root");
+}
+
+#[test]
+fn what_is_not_for_everyone_is_given_out_only_where_the_rules_say_so() {
+    let tree = Tree::new();
+    let private = tree.file("private");
+    tree.file("public");
+    fs::set_permissions(private, PermissionsExt::from_mode(0o600)).unwrap();
+    for (access, withheld) in [(Access::Readable, false), (Access::Public, true), (Access::Own, true)] {
+        let files = files([folder("", tree.0.clone())]).under(FileRules { access, ..FileRules::default() });
+        assert!(files.open("public").is_ok(), "{access:?}");
+        // Other users than root are the owners here, and may give out what is theirs.
+        let withheld = withheld && Uid::effective().is_root();
+        assert_eq!(matches!(files.open("private"), Err(FileError::Withheld { .. })), withheld, "{access:?}");
+    }
+}
+
 fn files<const N: usize>(publish: [Publish; N]) -> Files {
     Files::new(publish.into()).unwrap()
 }
