@@ -37,9 +37,10 @@ impl FileSystem for Files {
         self.read(path).map(|_| path.to_owned())
     }
 
-    /// Repeats itself, as the nastiest script does.
+    /// Repeats itself, twice over, as the nastiest script does.
     fn run(&self, command: &str) -> io::Result<(Vec<u8>, bool)> {
-        Ok((format!("no-ping\nconf-script={command}\n").into(), true))
+        let again = if command == "quiet" { String::new() } else { format!("conf-script={command}\n").repeat(2) };
+        Ok((format!("no-ping\n{again}").into(), true))
     }
 }
 
@@ -266,6 +267,10 @@ fn a_script_that_runs_itself_comes_to_an_end() {
     let refusal = read_with(&[("/x", "conf-script=again\n")], "-C /x").unwrap_err();
     assert_eq!(refusal.diagnostics.iter().count(), 1);
     assert_eq!(refusal.diagnostics.0[0].what, "files are nested more than 20 deep");
+    let many = "conf-script=quiet\n".repeat(201);
+    assert!(read_with(&[("/x", &many[18..])], "-C /x").is_ok());
+    let refusal = read_with(&[("/x", &many)], "-C /x").unwrap_err();
+    assert_eq!(refusal.diagnostics.0[0].what, "more than 200 commands are to be run");
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
 /// Files within files within files: deeper than anybody nests them on purpose. Scripts that print `conf-script` have
 /// no other end.
 const MAX_DEPTH: usize = 20;
+/// More than anybody runs on purpose; a few scripts that print each other's names twice come to thousands.
+const MAX_SCRIPTS: usize = 200;
 
 /// dnsmasq's exit codes.
 const EXIT_CONFIGURATION: u8 = 1;
@@ -33,6 +35,8 @@ pub(super) fn read(args: &[OsString], files: &dyn FileSystem) -> Result<Directiv
         seen: BTreeSet::new(),
         once: BTreeMap::new(),
         depth: 0,
+        scripts: 0,
+        is_endless: false,
     };
     reader.all(args);
     reader.finish()
@@ -49,6 +53,10 @@ struct Reader<'a> {
     /// Where options were given that may be given once, by name and by whether in a file.
     once: BTreeMap<(&'static str, bool), Place>,
     depth: usize,
+    /// Scripts that were run.
+    scripts: usize,
+    /// What is read includes itself: no use to read on.
+    is_endless: bool,
 }
 
 impl Reader<'_> {
@@ -145,19 +153,26 @@ impl Reader<'_> {
 
     fn text(&mut self, source: &Arc<TextFile>, place: &Place) {
         if self.depth == MAX_DEPTH {
-            let what = format!("files are nested more than {MAX_DEPTH} deep");
-            let wrong = Diagnostic::error(what).at(place.clone()).fix("take out what includes itself");
-            return self.mistake(wrong, EXIT_CONFIGURATION);
+            return self.endless(format!("files are nested more than {MAX_DEPTH} deep"), place);
         }
         self.depth += 1;
         self.directives.sources.push(source.clone());
         for line in syntax::lines(source) {
+            if self.is_endless {
+                break;
+            }
             match line.and_then(|line| syntax::option(&line)) {
                 Ok(option) => self.option(option, true),
                 Err(wrong) => self.mistake(wrong, EXIT_CONFIGURATION),
             }
         }
         self.depth -= 1;
+    }
+
+    fn endless(&mut self, what: String, place: &Place) {
+        self.is_endless = true;
+        let wrong = Diagnostic::error(what).at(place.clone()).fix("take out what includes itself");
+        self.mistake(wrong, EXIT_CONFIGURATION);
     }
 
     fn option(&mut self, option: Named, in_file: bool) {
@@ -231,6 +246,10 @@ impl Reader<'_> {
             // Not run for nothing.
             return self.text(&TextFile::new("", ""), command.place());
         }
+        if self.scripts == MAX_SCRIPTS {
+            return self.endless(format!("more than {MAX_SCRIPTS} commands are to be run"), command.place());
+        }
+        self.scripts += 1;
         let what = match self.files.run(command.as_str()) {
             Ok((output, true)) => {
                 let source = TextFile::new(format!("output of {command}"), String::from_utf8_lossy(&output));
