@@ -124,7 +124,10 @@ impl Draft {
             // The relay must not unicast it to an address that is wrong (RFC 2131 section 4.3.2).
             header[10] |= BROADCAST.to_be_bytes()[0];
         }
-        let echo = |code| request.option(code).map(|data| (code, data.into_owned()));
+        // Neither is longer than one option holds (RFC 2132 section 9.14, RFC 3046 section 2.0). What is, was made up to
+        // get long answers.
+        let whole = |code| request.option(code).filter(|data| data.len() <= 255);
+        let echo = |code| whole(code).map(|data| (code, data.into_owned()));
         Draft {
             kind,
             header,
@@ -202,14 +205,14 @@ impl Draft {
         self.write()
     }
 
-    /// First come, first served: the options that every answer needs stand in front. A boot file's name that is nowhere
-    /// else stays in any case, as without it the answer is for nothing; where it is too long alone, nothing helps.
+    /// First come, first served, but for those without which the answer is for nothing: what it is, whose, for how long,
+    /// and a boot file's name that is nowhere else. These stay, even where they are too long alone.
     fn leave_out_what_does_not_fit(&mut self) {
         let octets = |data: &[u8]| data.len() + 2 * data.len().div_ceil(255).max(1);
-        let stays = |code: u8| code == code::BOOTFILE;
+        let stays = |code: u8| matches!(code, code::MESSAGE_TYPE | code::SERVER_ID | code::LEASE_TIME | code::BOOTFILE);
         let staying = self.options.iter().filter(|(code, _)| stays(*code)).chain(&self.echoed);
         let fixed: usize = staying.map(|(_, data)| octets(data)).sum();
-        let Some(mut room) = self.most_octets.checked_sub(HEADER_OCTETS + fixed + 1) else { return };
+        let mut room = self.most_octets.saturating_sub(HEADER_OCTETS + fixed + 1);
         self.options.retain(|(code, data)| {
             let left = room.checked_sub(octets(data)).filter(|_| !stays(*code));
             room = left.unwrap_or(room);
@@ -234,10 +237,11 @@ impl Draft {
 }
 
 /// What a client takes (option 57 counts the IP and UDP headers too, RFC 2132 section 9.10); 576 where it says nothing
-/// or too little.
+/// or too little. Never more than an Ethernet frame holds: what goes to a client without an address is one frame, and few
+/// ROMs put fragments together.
 fn most_octets(request: &Packet<'_>) -> usize {
     const HEADERS: usize = 28;
-    usize::from(request.u16(code::MAX_MESSAGE_SIZE).unwrap_or(576).max(576)) - HEADERS
+    usize::from(request.u16(code::MAX_MESSAGE_SIZE).unwrap_or(576).clamp(576, 1500)) - HEADERS
 }
 
 /// A DHCPACK that lacks its lease. There is no way to its octets but [`AckDraft::finish`], which asks for one.
@@ -384,6 +388,27 @@ mod tests {
         let codes: Vec<u8> = Packet::parse(&reply.octets).unwrap().options().map(|(code, _)| code).collect();
         assert_eq!(codes, [53, 54, 51, 58, 59, 224, 3, 61]);
         assert!(reply.octets.len() <= 548);
+    }
+
+    #[test]
+    fn no_identifier_is_so_long_that_its_copy_makes_an_answer_too_long_for_a_frame() {
+        let octets = [7; 255];
+        let most = request(&[(53, &[1]), (61, &octets), (82, &octets)]);
+        let mut draft = Draft::offer(&Packet::parse(&most).unwrap(), US, YOURS, 60);
+        draft.option(15, &[7; 200]);
+        let reply = draft.finish();
+        let answer = Packet::parse(&reply.octets).unwrap();
+        assert_eq!((answer.option(61).unwrap().len(), answer.option(82).unwrap().len()), (255, 255));
+        assert_eq!((answer.u32(51), answer.option(15), answer.option(59)), (Some(60), None, None));
+        let more = request(&[(53, &[1]), (57, &[255; 2]), (61, &octets), (82, &octets), (61, &[1]), (82, &[1])]);
+        let mut draft = Draft::offer(&Packet::parse(&more).unwrap(), US, YOURS, 60);
+        for code in 200..220 {
+            draft.option(code, &octets);
+        }
+        let reply = draft.finish();
+        let answer = Packet::parse(&reply.octets).unwrap();
+        assert_eq!((answer.option(61), answer.option(82)), (None, None));
+        assert!(answer.option(200).is_some() && reply.octets.len() <= 1500 - 28, "{}", reply.octets.len());
     }
 
     #[test]
