@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use boot::hosts::IdPattern;
 use boot::{Decision, Facts, Host};
 use config::{Chooser, ConflictCheck, Identity};
-use dhcp::v4::{AckDraft, Draft, Packet, Plan, Reply, code, plan};
+use dhcp::v4::{AckDraft, Draft, Owner, Packet, Plan, Reply, code, plan};
 use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
@@ -48,6 +48,17 @@ pub enum Effect {
     },
     /// Only where somebody keeps books: see [`Engine::watch`].
     Lease(LeaseChange),
+}
+
+/// What the engine keeps for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Those that wait for their lease to be written.
+    pub acknowledgements: usize,
+    /// Addresses that somebody may yet answer from.
+    pub probes: usize,
+    /// Addresses kept for clients, those that ran out since one was last looked for included.
+    pub holds: usize,
 }
 
 pub struct Engine {
@@ -201,6 +212,11 @@ impl Engine {
         }
     }
 
+    /// How much is kept for later. All of it is bounded: by the burst, by the addresses that there are to give.
+    pub fn waiting(&self) -> Waiting {
+        Waiting { acknowledgements: self.batch.len(), probes: self.probes.len(), holds: self.holds.len() }
+    }
+
     /// What is to be done, in order.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
         self.effects.drain(..)
@@ -293,6 +309,9 @@ impl Engine {
             now: ctx.now.wall,
         };
         let refusal = Draft::nak(&ctx.packet, ctx.network.us, "address is another client's").finish();
+        // Until it is written, nobody else is to be offered the address. It may be held for another client of a machine
+        // that has it reserved; then the store decides between the two.
+        let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
         let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
         let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address)));
         self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about });
@@ -320,6 +339,7 @@ impl Engine {
                 self.happened(Some(facts.mac), step);
             }
             Err(taken) => {
+                self.holds.release_key(&grant.key);
                 self.send(link, refusal);
                 let because = taken.to_string();
                 self.happened(Some(facts.mac), Step::DhcpNak { address: taken.address, because });
@@ -370,10 +390,17 @@ impl Engine {
         let packet = Packet::parse(&probe.request).expect("it was parsed when the probe began");
         // The configuration may have changed since, so that nothing serves it any more.
         let Some(ctx) = self.ctx(now, probe.link, packet, probe.mac) else { return };
-        match address {
+        match address.filter(|address| self.is_still_free(&ctx, *address)) {
             Some(address) => self.offer(&ctx, address),
             None => self.seek(&ctx, probe.tries),
         }
+    }
+
+    /// Whether nobody took the address while it was probed, its client having given it up meanwhile. Keeps it.
+    fn is_still_free(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) -> bool {
+        let until = ctx.now.running + HOLD;
+        matches!(self.owner(ctx, address), Owner::Client | Owner::Nobody)
+            && self.holds.hold(address, ctx.key.clone(), ctx.now.running, until).is_ok()
     }
 
     /// Asks the one place that chooses, and makes a broken loop known.
@@ -394,7 +421,11 @@ impl Engine {
         let id = match self.settings.dhcp.identity {
             Identity::Machine => None,
             Identity::ClientId if ignored => None,
-            Identity::ClientId => packet.option(code::CLIENT_ID).and_then(|id| ClientId::new(&id).ok()),
+            // An empty one tells nobody from anybody.
+            Identity::ClientId => {
+                let id = packet.option(code::CLIENT_ID).filter(|id| !id.is_empty());
+                id.and_then(|id| ClientId::new(&id).ok())
+            }
         };
         id.map_or(ClientKey::Mac(mac), ClientKey::ClientId)
     }

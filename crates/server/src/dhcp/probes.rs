@@ -55,6 +55,11 @@ impl Probes {
         if deadline > now { None } else { Some((address, self.take(address)?)) }
     }
 
+    /// How many are under way.
+    pub fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
     pub fn next_deadline(&self) -> Option<Instant> {
         self.by_deadline.first().map(|(deadline, _)| *deadline)
     }

@@ -246,6 +246,10 @@ fn client_identity_by_the_letter_gives_each_identifier_its_own_address() {
     let address = bench.boots(mac(1));
     bench.hears(&message(mac(1), &[(53, &[1]), (61, &[255, 1, 2, 3])]));
     assert_ne!(bench.waits(WAIT).only(MessageType::Offer).yiaddr(), address);
+    for n in [2, 3] {
+        bench.hears(&message(mac(n), &[(53, &[1]), (61, &[])]));
+    }
+    assert_eq!(bench.waits(WAIT).replies.len(), 2, "an empty identifier is nobody's in particular");
 }
 
 #[test]
@@ -298,7 +302,33 @@ fn two_asking_for_one_address_in_one_burst_get_one_ack_and_one_nak() {
     bench.engine.handle(bench.clock(), 0, &request(mac(2), host(210)));
     bench.engine.flush(bench.clock());
     let kinds: Vec<_> = bench.out().replies.iter().map(|(kind, ..)| *kind).collect();
-    assert_eq!(kinds, [MessageType::Ack, MessageType::Nak]);
+    assert_eq!(kinds, [MessageType::Nak, MessageType::Ack], "the ACK waits for its lease");
+}
+
+#[test]
+fn what_is_asked_for_is_offered_to_nobody_else_in_the_same_burst() {
+    for conflict_check in [ConflictCheck::Off, ConflictCheck::Arp] {
+        let mut bench = Bench::new(Dhcp { conflict_check, ..guide() });
+        bench.engine.handle(bench.clock(), 0, &request(mac(1), host(200)));
+        bench.engine.handle(bench.clock(), 0, &message(mac(2), &[(53, &[1])]));
+        bench.engine.flush(bench.clock());
+        bench.engine.handle_timeout(Clock { running: bench.start + WAIT, ..bench.clock() });
+        let out = bench.out();
+        let mut given: Vec<_> = out.replies.iter().map(|(kind, octets, _)| (*kind, octets)).collect();
+        given.sort_by_key(|(kind, _)| *kind as u8);
+        let given: Vec<_> = given.iter().map(|(_, octets)| Packet::parse(octets).unwrap().yiaddr()).collect();
+        assert_eq!(given, [host(201), host(200)], "an offer and an ACK");
+    }
+}
+
+#[test]
+fn an_address_that_another_took_during_the_probe_is_not_offered() {
+    let mut bench = Bench::new(guide());
+    bench.hears(&message(mac(1), &[(53, &[1])]));
+    bench.hears(&message(mac(1), &[(53, &[3]), (54, &[10, 0, 1, 9]), (50, &[10, 0, 1, 77])]));
+    assert_eq!(bench.hears(&request(mac(2), host(200))).only(MessageType::Ack).yiaddr(), host(200));
+    assert_eq!(bench.waits(WAIT).probes, [host(201)], "the next one");
+    assert_eq!(bench.waits(WAIT).only(MessageType::Offer).yiaddr(), host(201));
 }
 
 #[test]
