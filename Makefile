@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test bench lint build clean
+.PHONY: demo test bench fuzz lint build clean
 
 ## boot real firmware in virtual machines, and see it
 demo:
@@ -21,6 +21,10 @@ test:
 bench:
 	scripts/setup.sh bench
 	scripts/bench.sh
+
+## feed each parser and the DHCP core inputs that libFuzzer makes up: make fuzz RUNS=10000000; docs/fuzzing.md
+fuzz:
+	scripts/fuzz.sh -n $(or $(RUNS),1000000)
 
 ## formatting and lints, as CI wants them
 lint:

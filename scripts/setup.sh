@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what a make target needs on Debian 12, and nothing that is there already.
 #
-# usage: scripts/setup.sh build|demo|test|bench
+# usage: scripts/setup.sh build|demo|test|bench|fuzz
 set -eu
 
 # Rust of this version or later; Debian 12 has it as rustc-web.
@@ -9,6 +9,7 @@ rust_minor=88
 
 build='gcc libc6-dev'
 demo="$build qemu-system-x86 ovmf ipxe iproute2 debian-installer-12-netboot-amd64 busybox-static cpio"
+fuzz="$build g++"
 bench="$build iproute2 dnsmasq-base curl ipxe"
 test="$demo qemu-system-arm qemu-efi-aarch64 debian-installer-12-netboot-arm64 dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps wget"
 
@@ -17,8 +18,9 @@ build) packages=$build ;;
 demo) packages=$demo ;;
 test) packages=$test ;;
 bench) packages=$bench ;;
+fuzz) packages=$fuzz ;;
 *)
-    echo "usage: $0 build|demo|test|bench" >&2
+    echo "usage: $0 build|demo|test|bench|fuzz" >&2
     exit 2
     ;;
 esac

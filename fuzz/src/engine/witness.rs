@@ -1,0 +1,209 @@
+//! Watches everything that the engine hears, writes and says, and knows what must not be.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use config::{Dhcp, Identity};
+use dhcp::v4::{MessageType, Packet, Reply, code};
+use leases::{ClientId, ClientKey, Clock, Grant, Lease, LeaseStore, MemoryStore, StoreError, Table, Taken, UnixSecs};
+use server::dhcp::Settings;
+
+use super::{fits, is_grant};
+
+/// An offer is good for this long at least; after it, another client may have the address.
+const OFFER_HOLDS: Duration = Duration::from_secs(60);
+/// A reply answers one of the requests heard lately: those of a burst, and those that wait for a probe.
+const REMEMBERED: usize = 1024;
+
+pub struct Witness {
+    settings: Settings,
+    /// Terms that were in force once: what was promised under them is kept.
+    former: Vec<Dhcp>,
+    seen: Arc<Mutex<Seen>>,
+    heard: VecDeque<Vec<u8>>,
+    offers: HashMap<Ipv4Addr, (ClientKey, Instant)>,
+}
+
+/// What the store saw.
+#[derive(Default)]
+struct Seen {
+    broken: bool,
+    /// Committed, and not yet acknowledged.
+    owed: Vec<(Ipv4Addr, ClientKey)>,
+    /// Who holds which address until when.
+    held: HashMap<Ipv4Addr, (ClientKey, UnixSecs)>,
+}
+
+impl Witness {
+    pub fn new(settings: Settings) -> Witness {
+        Witness { settings, former: Vec::new(), seen: Arc::default(), heard: VecDeque::new(), offers: HashMap::new() }
+    }
+
+    pub fn store(&self) -> Box<dyn LeaseStore> {
+        Box::new(Watched { store: MemoryStore::default(), seen: self.seen.clone() })
+    }
+
+    /// A store that is broken writes nothing, and says so.
+    pub fn break_store(&self, broken: bool) {
+        self.seen().broken = broken;
+    }
+
+    pub fn heard(&mut self, octets: &[u8]) {
+        let Ok(packet) = Packet::parse(octets) else { return };
+        if packet.message_type() != Some(MessageType::Discover) {
+            // The client may have given up what it was offered.
+            let key = self.key(&packet);
+            self.offers.retain(|_, (client, _)| Some(&*client) != key.as_ref());
+        }
+        self.heard.push_front(octets.to_vec());
+        self.heard.truncate(REMEMBERED);
+    }
+
+    pub fn links(&self) -> usize {
+        self.settings.links.len()
+    }
+
+    pub fn reconfigured(&mut self, dhcp: Dhcp) {
+        self.former.push(std::mem::replace(&mut self.settings.dhcp, dhcp));
+    }
+
+    fn terms(&self) -> impl Iterator<Item = &Dhcp> {
+        std::iter::once(&self.settings.dhcp).chain(&self.former)
+    }
+
+    /// How many addresses there are to give; ranges that overlap count twice.
+    pub fn addresses(&self) -> usize {
+        let in_range = |(first, last): (Ipv4Addr, Ipv4Addr)| (last.to_bits() - first.to_bits()) as usize + 1;
+        self.terms().map(|dhcp| dhcp.dynamic().map(in_range).sum::<usize>() + dhcp.hosts.len()).sum()
+    }
+
+    pub fn in_network(&self, address: Ipv4Addr) {
+        let reserved = self.terms().any(|dhcp| dhcp.hosts.at(address).is_some());
+        let in_range = |(first, last): (Ipv4Addr, Ipv4Addr)| (first..=last).contains(&address);
+        let given_out = self.terms().any(|dhcp| dhcp.dynamic().any(in_range));
+        assert!(reserved || given_out, "{address} is in no range, and nobody's own");
+        let ours = self.settings.links.iter().flat_map(|link| &link.addresses).any(|net| net.addr() == address);
+        assert!(reserved || !ours, "{address} is our own");
+    }
+
+    pub fn sent(&mut self, reply: &Reply, now: Clock) {
+        let answer = Packet::parse(&reply.octets).expect("our own message");
+        assert_eq!((answer.op(), answer.message_type(), answer.damage()), (2, Some(reply.kind), None));
+        let asked = |octets: &&Vec<u8>| {
+            let request = Packet::parse(octets).expect("only sound packets are remembered");
+            request.xid() == answer.xid() && request.octets()[28..44] == answer.octets()[28..44]
+        };
+        let requests = self.heard.iter().filter(asked).map(|octets| Packet::parse(octets).expect("as above"));
+        let takes = |request: &Packet<'_>| request.u16(code::MAX_MESSAGE_SIZE).unwrap_or(576);
+        let roomiest = requests.max_by_key(takes).expect("nobody asked for this");
+        fits(&roomiest, &reply.octets);
+        let key = self.key(&answer).expect("only Ethernet is answered");
+        match reply.kind {
+            MessageType::Offer => self.offered(answer.yiaddr(), key, now),
+            MessageType::Ack if is_grant(reply, &answer) => self.granted(&answer, &key),
+            MessageType::Ack => assert!(answer.u32(code::LEASE_TIME).is_none(), "a lease without an address"),
+            MessageType::Nak => assert!(answer.yiaddr().is_unspecified()),
+            other => panic!("{other} is a client's message"),
+        }
+    }
+
+    fn offered(&mut self, address: Ipv4Addr, key: ClientKey, now: Clock) {
+        self.in_network(address);
+        if let Some((holder, until)) = self.seen().held.get(&address) {
+            assert!(*holder == key || *until <= now.wall, "{address} is leased to {holder} and offered to {key}");
+        }
+        if let Some((holder, until)) = self.offers.get(&address) {
+            assert!(*holder == key || *until <= now.running, "{address} is offered to {holder} and to {key}");
+        }
+        self.offers.retain(|_, (client, _)| *client != key);
+        self.offers.insert(address, (key, now.running + OFFER_HOLDS));
+    }
+
+    fn granted(&mut self, answer: &Packet<'_>, key: &ClientKey) {
+        let address = answer.yiaddr();
+        self.in_network(address);
+        assert!(answer.u32(code::LEASE_TIME).is_some(), "a lease without an end");
+        // A reservation is its machine's, whichever of the machine's clients comes first.
+        self.offers.remove(&address);
+        let mut seen = self.seen();
+        let owed = seen.owed.iter().position(|(owed, client)| *owed == address && client == key);
+        seen.owed.remove(owed.expect("an ACK of a lease that was never written"));
+    }
+
+    pub fn all_committed_was_acknowledged(&self) {
+        assert!(self.seen().owed.is_empty(), "a lease was written and its client never told");
+    }
+
+    fn key(&self, packet: &Packet<'_>) -> Option<ClientKey> {
+        let mac = packet.mac()?;
+        let id = match self.settings.dhcp.identity {
+            Identity::Machine => None,
+            Identity::ClientId => {
+                let id = packet.option(code::CLIENT_ID).filter(|id| !id.is_empty());
+                id.and_then(|id| ClientId::new(&id).ok())
+            }
+        };
+        Some(id.map_or(ClientKey::Mac(mac), ClientKey::ClientId))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("one thread")
+    }
+}
+
+/// A store that tells the witness.
+struct Watched {
+    store: MemoryStore,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Watched {
+    fn seen(&self) -> Result<MutexGuard<'_, Seen>, StoreError> {
+        let seen = self.seen.lock().expect("one thread");
+        let broken = || StoreError::ReadOnly { path: PathBuf::from("/srv"), why: "it is broken".into() };
+        if seen.broken { Err(broken()) } else { Ok(seen) }
+    }
+}
+
+impl LeaseStore for Watched {
+    fn table(&self) -> &Table {
+        self.store.table()
+    }
+
+    fn commit(&mut self, batch: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
+        drop(self.seen()?);
+        assert!(!batch.is_empty() && batch.len() <= super::BURST, "a batch of {}", batch.len());
+        let terms: Vec<_> =
+            batch.iter().map(|grant| (grant.address, grant.key.clone(), grant.now, grant.lease_secs)).collect();
+        let results = self.store.commit(batch)?;
+        let mut seen = self.seen()?;
+        for ((address, key, now, secs), result) in terms.into_iter().zip(&results) {
+            if result.is_err() {
+                continue;
+            }
+            if let Some((holder, until)) = seen.held.get(&address) {
+                assert!(*holder == key || *until <= now, "{address} is leased to {holder} and to {key}");
+            }
+            seen.held.retain(|_, (holder, _)| *holder != key);
+            let until = if secs == u32::MAX { UnixSecs(u64::MAX) } else { now.plus(secs) };
+            seen.held.insert(address, (key.clone(), until));
+            seen.owed.push((address, key));
+        }
+        Ok(results)
+    }
+
+    fn release(&mut self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> Result<bool, StoreError> {
+        let mut seen = self.seen()?;
+        seen.held.retain(|held, (holder, _)| *held != address || holder != key);
+        drop(seen);
+        self.store.release(address, key, now)
+    }
+
+    fn decline(&mut self, address: Ipv4Addr, until: UnixSecs) -> Result<(), StoreError> {
+        self.seen()?.held.remove(&address);
+        self.store.decline(address, until)
+    }
+}
