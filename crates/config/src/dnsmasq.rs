@@ -5,6 +5,8 @@
 //! What the directives come to together is for whoever lowers them to decide.
 
 mod files;
+mod import;
+mod lint;
 mod lists;
 pub mod lower;
 pub mod options;
@@ -19,6 +21,8 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostics, Place, TextFile};
 
 pub use files::{Disk, FileSystem};
+pub use import::{Imported, import};
+pub use lint::lint;
 pub use lists::{ethers, hosts_file, options_file};
 pub use options::Meaning;
 pub use text::Text;
@@ -86,5 +90,10 @@ impl Dialect {
     /// [`Refusal`] with every mistake in the command line and in all files that could be read.
     pub fn read(args: &[OsString], files: &dyn FileSystem) -> Result<Directives, Refusal> {
         reader::read(args, files)
+    }
+
+    /// As [`Dialect::read`], but returns what could be read whatever else was wrong.
+    pub fn read_all(args: &[OsString], files: &dyn FileSystem) -> (Directives, Diagnostics) {
+        reader::read_all(args, files)
     }
 }

@@ -257,14 +257,19 @@ pub(crate) fn router(router: Option<Ipv4Addr>) -> String {
 }
 
 /// A TOML string.
-fn quote(value: impl Display) -> String {
+pub(crate) fn quote(value: impl Display) -> String {
     toml::Value::String(value.to_string()).to_string()
 }
 
-fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     match time {
         INFINITE => "infinite".to_owned(),
         _ if time.subsec_millis() != 0 => format!("{}ms", time.as_millis()),
-        _ => format!("{}s", time.as_secs()),
+        _ => {
+            let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+            let secs = time.as_secs();
+            let (unit, letter) = units.into_iter().find(|(unit, _)| secs > 0 && secs.is_multiple_of(*unit)).unwrap_or((1, "s"));
+            format!("{}{letter}", secs / unit)
+        }
     }
 }

@@ -47,11 +47,28 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
         options: Vec<std::ffi::OsString>,
     },
+    /// Turn a dnsmasq configuration into lanboot.toml, and say what of it will not boot
+    Import(Import),
     /// List the leases
     Leases(Leases),
     /// iPXE's binaries: which are there, and how to get newer ones
     #[command(subcommand)]
     Firmware(Firmware),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+lanboot.toml goes to standard output, each line with its origin. What has no equivalent is in a comment at its top and on\n\
+standard error, with what will not boot. Exit status 1 when a line that machines would notice has no equivalent.\n\n\
+  lanboot import /etc/dnsmasq.conf > /etc/lanboot.toml\n  \
+  lanboot import -- --interface=net --dhcp-range=10.0.1.200,10.0.1.253 --enable-tftp --tftp-root=/srv/tftp")]
+pub struct Import {
+    /// The configuration file; `-` for standard input
+    #[arg(required_unless_present = "options", conflicts_with = "options")]
+    pub file: Option<PathBuf>,
+    /// Or dnsmasq's own options, as on its command line
+    #[arg(last = true, value_name = "OPTIONS")]
+    pub options: Vec<std::ffi::OsString>,
 }
 
 /// What to serve: a configuration file, flags, or both (flags win).

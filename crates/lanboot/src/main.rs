@@ -5,6 +5,7 @@ mod check;
 mod dnsmasq;
 mod explain;
 mod firmware;
+mod import;
 mod lab;
 mod lab_dnsmasq;
 mod leases;
@@ -31,7 +32,10 @@ fn main() -> ExitCode {
         return dnsmasq::dnsmasq(options);
     }
     let command = Cli::parse().command;
-    if matches!(command, Command::Check(_) | Command::Explain(_) | Command::Leases(_) | Command::Firmware(_)) {
+    if matches!(
+        command,
+        Command::Check(_) | Command::Explain(_) | Command::Import(_) | Command::Leases(_) | Command::Firmware(_)
+    ) {
         end_with_the_pipe();
     }
     let outcome = match command {
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Lab(args) => lab::lab(&args),
         Command::Dnsmasq { options } => return dnsmasq::dnsmasq(&options),
+        Command::Import(args) => import::import(&args),
         Command::Leases(args) => leases::list(&args),
         Command::Firmware(args) => firmware::firmware(&args),
     };

@@ -3,8 +3,8 @@
 //! What is read but not served yet is refused by name here, so that nothing that a user relies on is lost in silence.
 
 mod answers;
-mod hosts;
-mod network;
+pub(super) mod hosts;
+pub(super) mod network;
 mod process;
 mod tftp;
 
@@ -81,14 +81,14 @@ pub fn check(directives: &Directives) -> Diagnostics {
 }
 
 #[derive(Default)]
-struct Lowering {
-    found: Diagnostics,
+pub(super) struct Lowering {
+    pub(super) found: Diagnostics,
     process: Process,
     at: Where,
     dhcp_ranges: Vec<DhcpRange>,
     shared: Vec<Shared>,
     hosts: Vec<DhcpHost>,
-    rules: Rules,
+    pub(super) rules: Rules,
     lease_max: Option<usize>,
     lease_file: Option<PathBuf>,
     authoritative: bool,
@@ -100,7 +100,7 @@ struct Lowering {
 }
 
 impl Lowering {
-    fn take(&mut self, directive: &Directive) {
+    pub(super) fn take(&mut self, directive: &Directive) {
         if self.process.take(&directive.meaning) {
             return;
         }

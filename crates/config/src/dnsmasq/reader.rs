@@ -27,6 +27,20 @@ const EXIT_FILE: u8 = 3;
 const EXIT_SCRIPT: u8 = 10;
 
 pub(super) fn read(args: &[OsString], files: &dyn FileSystem) -> Result<Directives, Refusal> {
+    let (mut directives, found, exit_code) = whole(args, files);
+    if found.has_errors() {
+        return Err(Refusal { diagnostics: found, exit_code });
+    }
+    directives.warnings = found;
+    Ok(directives)
+}
+
+pub(super) fn read_all(args: &[OsString], files: &dyn FileSystem) -> (Directives, Diagnostics) {
+    let (directives, found, _) = whole(args, files);
+    (directives, found)
+}
+
+fn whole(args: &[OsString], files: &dyn FileSystem) -> (Directives, Diagnostics, u8) {
     let mut reader = Reader {
         files,
         found: Diagnostics::default(),
@@ -39,7 +53,9 @@ pub(super) fn read(args: &[OsString], files: &dyn FileSystem) -> Result<Directiv
         is_endless: false,
     };
     reader.all(args);
-    reader.finish()
+    reader.files_overrule();
+    reader.check_whole();
+    (reader.directives, reader.found, reader.exit_code)
 }
 
 struct Reader<'a> {
@@ -96,16 +112,6 @@ impl Reader<'_> {
         if matches!(self.directives.ask, Ask::Run | Ask::Test) {
             self.directives.ask = ask;
         }
-    }
-
-    fn finish(mut self) -> Result<Directives, Refusal> {
-        self.files_overrule();
-        self.check_whole();
-        if self.found.has_errors() {
-            return Err(Refusal { diagnostics: self.found, exit_code: self.exit_code });
-        }
-        self.directives.warnings = self.found;
-        Ok(self.directives)
     }
 
     fn mistake(&mut self, wrong: Diagnostic, exit_code: u8) {

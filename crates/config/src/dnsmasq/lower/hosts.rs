@@ -8,7 +8,7 @@ use super::super::options::hosts::{ClientId, DhcpHost, Hardware};
 use super::super::options::ranges::Lease;
 use super::expr;
 
-pub(super) fn host(said: &DhcpHost) -> Host {
+pub(in super::super) fn host(said: &DhcpHost) -> Host {
     Host {
         hardware: said.hardware.iter().map(|hardware| pattern(&hardware.value)).collect(),
         client_id: said.client_id.as_ref().map(|id| match &id.value {

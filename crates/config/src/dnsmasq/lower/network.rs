@@ -109,7 +109,7 @@ impl Lowering {
     }
 }
 
-fn lower_range(range: &DhcpRange, nics: &[Nic]) -> Range {
+pub(in super::super) fn lower_range(range: &DhcpRange, nics: &[Nic]) -> Range {
     let start = range.start.value;
     let subnet = match &range.netmask {
         Some(netmask) => Ipv4Net::with_netmask(start, netmask.value).ok(),

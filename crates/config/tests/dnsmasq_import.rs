@@ -1,0 +1,177 @@
+//! `lanboot import`: the file that it writes means what dnsmasq's meant, and loses no line of it in silence.
+
+mod world;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use config::dnsmasq::{self, Dialect, FileSystem, Imported, lower};
+use config::{Config, Dhcp};
+
+/// A computer with one file.
+struct OneFile(String);
+
+impl FileSystem for OneFile {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.0.clone().into_bytes())
+    }
+
+    fn files(&self, _: &Path) -> io::Result<Vec<OsString>> {
+        Ok(Vec::new())
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
+    fn run(&self, _: &str) -> io::Result<(Vec<u8>, bool)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+fn import(conf: &str) -> Imported {
+    let (directives, mistakes) = Dialect::read_all(&["-C".into(), "dnsmasq.conf".into()], &OneFile(conf.to_owned()));
+    dnsmasq::import(&directives, mistakes, &world::World::new())
+}
+
+fn lowered(conf: &str) -> Config {
+    let (directives, _) = Dialect::read_all(&["-C".into(), "dnsmasq.conf".into()], &OneFile(conf.to_owned()));
+    lower::lower(&directives, &world::World::new()).unwrap_or_else(|found| panic!("{conf}\n{found}")).0.config
+}
+
+fn loaded(toml: &str) -> Config {
+    world::load("", toml).unwrap_or_else(|found| panic!("{toml}\n{found}")).config
+}
+
+const HEAD: &str = "interface=eth1\nenable-tftp\ntftp-root=/srv/tftp\n";
+
+/// One line each; all of them can be said in lanboot.toml.
+const LINES: &[&str] = &[
+    "dhcp-range=192.168.7.100,192.168.7.199",
+    "dhcp-range=192.168.7.100,192.168.7.199,12h",
+    "dhcp-range=192.168.7.100,192.168.7.199,infinite",
+    "dhcp-range=set:low,tag:lab,192.168.7.10,192.168.7.19,255.255.255.0,192.168.7.255,1h",
+    "dhcp-range=192.168.9.10,192.168.9.19,255.255.255.0",
+    "dhcp-range=192.168.7.0,static",
+    "dhcp-host=52:54:00:00:00:01,192.168.7.50,one",
+    "dhcp-host=52:54:00:*:*:*,set:lab,ignore",
+    "dhcp-host=06-52:54:00:00:00:01,52:54:00:00:00:02,tag:x,1h",
+    "dhcp-host=id:01:02:*,two",
+    "dhcp-host=id:some one,192.168.7.51,infinite",
+    "dhcp-host=id:*,52:54:00:00:00:03,three",
+    "dhcp-host=four,192.168.7.52",
+    "dhcp-sequential-ip",
+    "dhcp-authoritative",
+    "dhcp-lease-max=20",
+    "dhcp-no-override",
+    "no-ping",
+    "dhcp-match=set:ipxe,175",
+    "dhcp-match=set:efi,option:client-arch,7",
+    "dhcp-match=set:any,93,\"iPXE\"",
+    "dhcp-match=set:start,61,01:*:03",
+    "dhcp-match=set:vi,vi-encap:343,thing",
+    "dhcp-vendorclass=set:pxe,PXEClient",
+    "dhcp-userclass=set:uc,iPXE",
+    "dhcp-mac=set:mine,52:54:*:*:*:*",
+    "dhcp-circuitid=set:port,01:02:ff",
+    "dhcp-remoteid=set:relay,east",
+    "dhcp-subscrid=set:room,seven",
+    "dhcp-name-match=set:rack,rack*",
+    "tag-if=set:both,tag:ipxe,tag:!efi",
+    "dhcp-ignore=tag:!known",
+    "dhcp-ignore=tag:bad,tag:!good",
+    "dhcp-option=67,\"pxelinux.0\"",
+    "dhcp-option=tag:!ipxe,67,undionly.kpxe",
+    "dhcp-option=option:router",
+    "dhcp-option=option:ntp-server,0.0.0.0,192.168.7.9",
+    "dhcp-option-force=209,configs/common",
+    "dhcp-option=option:domain-search,a.example,b.example",
+    "dhcp-option=121,10.0.0.0/8,192.168.7.1",
+    "dhcp-option=encap:175,190,\"user\"",
+    "dhcp-option=vendor:PXEClient,6,2b",
+    "dhcp-option=vi-encap:2,9,text",
+    "dhcp-option=252,\"\\n\"",
+    "dhcp-option=224,01:ff:00",
+    "dhcp-option=58,600",
+    "dhcp-boot=pxelinux.0,boot,192.168.7.9",
+    "dhcp-boot=tag:efi,grub/grubx64.efi",
+    "tftp-max=7",
+];
+
+/// All but where it is said: the dialect names no subnet, and defaults of both sides were spelt out.
+fn dhcp(config: Config) -> Option<Dhcp> {
+    config.dhcp
+}
+
+#[test]
+fn each_line_means_in_toml_what_it_means_in_dnsmasq() {
+    for line in LINES {
+        let range = if line.starts_with("dhcp-range") { "" } else { "dhcp-range=192.168.7.100,192.168.7.199\n" };
+        let conf = format!("{HEAD}{range}{line}\n");
+        let imported = import(&conf);
+        assert!(!imported.left_out.has_errors(), "{line}\n{}", imported.left_out);
+        assert!(imported.toml.contains(&format!("dnsmasq.conf:{}: {line}", conf.lines().count())), "{}", imported.toml);
+        let (there, here) = (lowered(&conf), loaded(&imported.toml));
+        assert_eq!((there.tftp.clone(), there.http.clone()), (here.tftp.clone(), here.http.clone()), "{line}");
+        assert_eq!(dhcp(there), dhcp(here), "{line}\n{}", imported.toml);
+    }
+}
+
+#[test]
+fn all_lines_together_mean_the_same() {
+    let lines: Vec<_> = LINES.iter().filter(|line| !line.contains("dhcp-host=id:*")).copied().collect();
+    let conf = format!("{HEAD}{}\n", lines.join("\n"));
+    let imported = import(&conf);
+    assert_eq!(dhcp(lowered(&conf)), dhcp(loaded(&imported.toml)), "{}", imported.toml);
+}
+
+#[test]
+fn no_line_is_lost() {
+    let conf = "interface=eth1\ndhcp-range=192.168.7.100,192.168.7.199\nserver=9.9.9.9\npid-file=/run/x\n\
+                dhcp-generate-names\nstrict-order\nbogus-priv\nno-such-option\nport=0\nlog-facility=/x\nuser=nobody\n";
+    let imported = import(conf);
+    for (number, line) in conf.lines().enumerate() {
+        let at = format!("dnsmasq.conf:{}: {line}", number + 1);
+        assert!(imported.toml.contains(&at), "{at} is missing from\n{}", imported.toml);
+    }
+    let errors = imported.left_out.iter().filter(|left| left.severity == config::Severity::Error).count();
+    assert!((2..=5).contains(&errors), "{}", imported.left_out);
+    loaded(&imported.toml);
+}
+
+/// The guide's file, which gives every machine a BIOS loader.
+#[test]
+fn the_guides_file_is_told_what_it_will_not_boot() {
+    let guide = "interface=eth1\ndhcp-range=192.168.7.200,192.168.7.253,12h\ndhcp-sequential-ip\n\
+                 dhcp-match=set:IPXEBOOT,175 # iPXE sends a 175 option.\n\
+                 dhcp-option=tag:!IPXEBOOT,67,\"undionly.kpxe\" # the first time\n\
+                 dhcp-option=67,\"pxelinux.0\"\nenable-tftp\ntftp-root=/srv/tftp\n";
+    let imported = import(guide);
+    assert!(imported.left_out.is_empty(), "{}", imported.left_out);
+    let lint: Vec<_> = imported.lint.iter().map(|found| found.what.as_str()).collect();
+    assert!(lint[0].contains("a UEFI machine is given undionly.kpxe, a BIOS loader"), "{lint:?}");
+    assert_eq!(lint[1..], ["undionly.kpxe is not in /srv/tftp"]);
+    assert_eq!(dhcp(lowered(guide)), dhcp(loaded(&imported.toml)));
+}
+
+#[test]
+fn what_will_not_boot_is_named() {
+    let told = |lines: &str, wanted: &str| {
+        let conf = format!("interface=eth1\ndhcp-range=192.168.7.100,192.168.7.199\n{lines}");
+        let lint = import(&conf).lint;
+        assert!(lint.iter().any(|found| found.what.contains(wanted)), "{lines}: {lint}");
+    };
+    told("dhcp-boot=pxelinux.0", "a UEFI machine is given pxelinux.0");
+    told("dhcp-boot=grub/grubx64.efi\nenable-tftp", "a BIOS machine is given grub/grubx64.efi, an EFI loader");
+    told("dhcp-boot=undionly.kpxe", "as iPXE and is given undionly.kpxe again, for ever");
+    told("dhcp-boot=http://10.0.1.1/x.efi", "only from an answer with the vendor class HTTPClient");
+    told("dhcp-option=60,PXEClient", "sends UEFI to port 4011");
+    told("dhcp-boot=pxelinux.0", "no TFTP is served here");
+    told("enable-tftp\ntftp-root=/srv/nowhere\ndhcp-boot=x", "the folder /srv/nowhere is not there");
+    told("dhcp-boot=tag:efi,x.efi", "the tag `efi` is asked for, but nothing sets it");
+    let good = "dhcp-match=set:efi,option:client-arch,7\ndhcp-boot=pxelinux.0\ndhcp-boot=tag:efi,grub/grubx64.efi\n\
+                enable-tftp\ntftp-root=/srv/tftp";
+    let conf = format!("interface=eth1\ndhcp-range=192.168.7.100,192.168.7.199\n{good}");
+    assert!(import(&conf).lint.is_empty(), "{}", import(&conf).lint);
+}
