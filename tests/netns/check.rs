@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-use crate::harness::Host;
+use crate::harness::{Host, Program};
 use crate::snapshot::Snapshot;
 
 const BRIDGE: &str = "--bridge net=10.0.1.1/24";
@@ -84,4 +84,24 @@ fn an_interface_that_nothing_can_boot_from_is_told_before_anything_is_changed() 
         let told = host.refuses(&format!("{command} --interface lo --address 10.3.0.1/24"));
         assert!(told.contains("lo is not an Ethernet interface") && told.contains("at --interface lo"), "{told}");
     }
+}
+
+/// Rules that give BIOS and UEFI different files, asked about without a packet on any wire.
+#[test]
+fn rules_are_explained_for_a_machine() {
+    let host = Host::new();
+    let rules = "--conf-file= --interface=net --dhcp-range=10.0.1.200,10.0.1.253 --dhcp-match=set:efi,93,7 \
+                 --dhcp-boot=pxelinux.0,boot,10.0.1.9 --dhcp-boot=tag:efi,grubx64.efi --dhcp-ignore=tag:net,tag:!iPXE \
+                 --dhcp-userclass=set:iPXE,iPXE";
+    let told = |arch: &str, rules: &str| {
+        let program = env!("CARGO_BIN_EXE_lanboot");
+        let line = format!("{program} explain --mac 52:54:00:00:00:01 --arch {arch} -- dnsmasq {rules}");
+        Program::start(host.network.command(&line)).finish().out
+    };
+    let out = told("uefi-x64", rules);
+    assert!(out.contains("its firmware asks for an address: no answer\n  because a dhcp-ignore rule holds"), "{out}");
+    assert!(out.contains("iPXE asks for an address: 10.0.1."), "{out}");
+    assert!(out.contains("boot file grubx64.efi\n  because of dnsmasq rules with the tags"), "{out}");
+    let out = told("bios", &rules.replace("--dhcp-ignore=tag:net,tag:!iPXE", ""));
+    assert!(out.contains("next server           10.0.1.9") && out.contains("pxelinux.0"), "{out}");
 }

@@ -15,26 +15,31 @@ const BY_HAND: &str = "--strict-order --bind-interfaces --conf-file= --listen-ad
     --dhcp-range 10.0.1.2,10.0.1.254 --dhcp-lease-max=253 --dhcp-no-override --except-interface=lo --interface=net \
     --dhcp-sequential-ip --dhcp-authoritative";
 
-/// A host with the guide's bridge, and a machine plugged into it.
-struct Guide {
-    host: Host,
-    machine: crate::harness::Network,
+/// A host with a bridge, and a machine plugged into it.
+pub struct Site {
+    pub host: Host,
+    pub machine: crate::harness::Network,
 }
 
-impl Guide {
-    fn new() -> Guide {
+impl Site {
+    pub fn new(bridge: &str, address: &str) -> Site {
         let host = Host::new();
         let machine = host.network.neighbour("port0");
-        host.network.run("ip link add net type bridge");
-        host.network.run("ip link set port0 master net");
-        host.network.run("ip address add 10.0.1.1/24 dev net");
-        host.network.run("ip link set net up");
+        host.network.run(&format!("ip link add {bridge} type bridge"));
+        host.network.run(&format!("ip link set port0 master {bridge}"));
+        host.network.run(&format!("ip address add {address} dev {bridge}"));
+        host.network.run(&format!("ip link set {bridge} up"));
         fs::create_dir(host.folder.0.join("tftp")).expect("a new folder");
         host.file("tftp/pxelinux.0", "the loader");
-        Guide { host, machine }
+        Site { host, machine }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// The guide's.
+    fn guide() -> Site {
+        Site::new("net", "10.0.1.1/24")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
         self.host.folder.0.join(name)
     }
 
@@ -43,14 +48,19 @@ impl Guide {
         Program::start(self.host.network.command(&line)).finish()
     }
 
-    /// Starts it as the guide does: it goes into the background once it serves.
+    /// Starts it as the guide does, with its files in our folder.
     fn start(&self, options: &str) -> Daemon {
         let (pid, leases) = (self.path("pid"), self.path("leases"));
-        let files = format!("-x {} --dhcp-leasefile={}", pid.display(), leases.display());
-        let Finished { status, out, err } = self.finish(&format!("{options} {files}"));
+        self.start_with(&format!("{options} -x {} --dhcp-leasefile={}", pid.display(), leases.display()), "pid")
+    }
+
+    /// Starts it with options that name this pid file: it goes into the background once it serves.
+    pub fn start_with(&self, options: &str, pid_file: &str) -> Daemon {
+        let Finished { status, out, err } = self.finish(options);
         assert!(status.success(), "{out}{err}");
-        let text = fs::read_to_string(&pid).expect("a pid file");
-        Daemon { pid: Pid::from_raw(text.trim().parse().expect("a number")), pid_file: pid }
+        let pid_file = self.path(pid_file);
+        let text = fs::read_to_string(&pid_file).expect("a pid file");
+        Daemon { pid: Pid::from_raw(text.trim().parse().expect("a number")), pid_file }
     }
 
     /// The lines of the lease file once there are this many.
@@ -62,19 +72,19 @@ impl Guide {
 }
 
 /// A server in the background; killed with the value, should a test fail before its end.
-struct Daemon {
+pub struct Daemon {
     pid: Pid,
     pid_file: PathBuf,
 }
 
 impl Daemon {
-    /// Whether it is still ours: its command line names the pid file that only we know.
+    /// Whether it is still ours: its command line names files in the folder that only we know.
     fn runs(&self) -> bool {
         let line = fs::read_to_string(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        line.contains(&*self.pid_file.to_string_lossy())
+        line.contains(&*self.pid_file.parent().expect("it lies in our folder").to_string_lossy())
     }
 
-    fn stop(&self) {
+    pub fn stop(&self) {
         kill(self.pid, Signal::SIGTERM).expect("it runs");
         within(|| !self.runs(), "it ends");
     }
@@ -88,7 +98,7 @@ impl Drop for Daemon {
     }
 }
 
-fn within(done: impl Fn() -> bool, what: &str) {
+pub fn within(done: impl Fn() -> bool, what: &str) {
     let end = Instant::now() + Duration::from_secs(30);
     while !done() {
         assert!(Instant::now() < end, "{what}: not within 30 s");
@@ -106,7 +116,7 @@ fn assert_lease(line: &str, address: &str, lease_secs: u64) {
 
 #[test]
 fn the_guides_first_line_and_file_serve() {
-    let guide = Guide::new();
+    let guide = Site::guide();
     let file = guide.host.file(
         "dnsmasq.conf",
         format!(
@@ -131,7 +141,7 @@ fn the_guides_first_line_and_file_serve() {
 
 #[test]
 fn the_guides_second_line_serves_and_takes_over_the_leases_of_a_dnsmasq_before_it() {
-    let guide = Guide::new();
+    let guide = Site::guide();
     let mac = guide.machine.mac("eth0");
     let end = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs() + 3600;
     guide.host.file("leases", format!("{end} {mac} 10.0.1.77 * *\n"));
@@ -142,7 +152,7 @@ fn the_guides_second_line_serves_and_takes_over_the_leases_of_a_dnsmasq_before_i
 
 #[test]
 fn the_guides_third_line_tells_ipxe_apart() {
-    let guide = Guide::new();
+    let guide = Site::guide();
     let boot = format!(
         "--enable-tftp --tftp-root={} --dhcp-match=set:IPXEBOOT,175 --dhcp-option=tag:!IPXEBOOT,67,undionly.kpxe \
          --dhcp-option=67,pxelinux.0",
@@ -175,7 +185,7 @@ fn offered(journal: &Path) -> String {
 
 #[test]
 fn five_mistakes_are_five_errors_and_what_is_not_served_is_named() {
-    let guide = Guide::new();
+    let guide = Site::guide();
     let file = guide.host.file(
         "bad.conf",
         "interfce=net\ndhcp-range=10.0.1.300,10.0.1.253\nport=banana\ndhcp-option=option:nosuch,1\ndhcp-match=set:x\n",

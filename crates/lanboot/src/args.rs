@@ -247,6 +247,9 @@ pub struct Explain {
     /// Its architecture (DHCP option 93): bios, uefi-x64, uefi-http, uefi-arm64, ... or a number
     #[arg(long, value_name = "NAME", default_value = "bios")]
     pub arch: String,
+    /// Instead of lanboot's own settings, a dnsmasq command line
+    #[arg(last = true, value_name = "dnsmasq OPTIONS")]
+    pub dnsmasq: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -7,15 +7,18 @@ use std::time::Instant;
 use boot::hosts::Who;
 use boot::matching::Tags;
 use boot::{Decision, Facts, History, Ipxe, Policy, feature};
-use config::{Config, Diagnostic};
+use config::{Chooser, Config, Diagnostic};
 use dhcp::ClientArch;
 use journal::Stage;
 
 use crate::args::Explain;
-use crate::{Outcome, setup};
+use crate::{Outcome, explain_rules, lab_dnsmasq, setup};
 
 pub fn explain(args: &Explain) -> Outcome {
-    let loaded = setup::load(&args.setup)?;
+    let loaded = match args.dnsmasq.is_empty() {
+        true => setup::load(&args.setup)?,
+        false => lab_dnsmasq::load(&args.dnsmasq, &args.setup)?,
+    };
     let config = &loaded.config;
     let arch = ClientArch::by_name(&args.arch).ok_or_else(|| {
         let names: Vec<_> = ClientArch::names().take(12).collect();
@@ -24,6 +27,9 @@ pub fn explain(args: &Explain) -> Outcome {
             .fix(format!("one of {}, … or a number of option 93", names.join(", ")))
     })?;
     let address = config.network.address.or_else(|| host::address_of(config.network.link.name()));
+    if config.dhcp.as_ref().is_some_and(|dhcp| dhcp.chooser == Chooser::Rules) {
+        return explain_rules::explain(config, args.mac, arch, address);
+    }
     let server = address.map_or(Ipv4Addr::UNSPECIFIED, |net| net.addr());
     let mut facts = firmware(args, arch, server, config);
     println!("{} is {arch}", args.mac);

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod dnsmasq;
 mod explain;
+mod explain_rules;
 mod firmware;
 mod import;
 mod lab;

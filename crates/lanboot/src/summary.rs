@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use boot::Target;
-use config::Config;
+use config::{Chooser, Config};
 use dhcp::Platform;
 use host::Applied;
 use journal::Style;
@@ -65,6 +65,9 @@ fn services(config: &Config, server: std::net::Ipv4Addr, known: usize) -> Vec<(&
 }
 
 fn boot_lines(config: &Config) -> Vec<String> {
+    if config.dhcp.as_ref().is_some_and(|dhcp| dhcp.chooser == Chooser::Rules) {
+        return vec!["what the rules of [dhcp] say: `lanboot explain` shows it for a machine".into()];
+    }
     let policy = &config.boot;
     let end = match &policy.target {
         Target::Nothing => {
