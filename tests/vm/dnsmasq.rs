@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use lab::{Firmware, Kernel, VmReport, VmSpec};
+use nix::sys::signal::Signal;
 
 use crate::scene::{
     Daemon, Folder, GUEST_IS_UP, INSTALLER, INSTALLER_ARM64, Scene, copy, copy_guest, guest, within, write,
@@ -58,6 +59,8 @@ fn the_guides_first_line_boots_a_kernel() {
         path("d").display(),
         path("leases").display()
     ));
+    // It reads its files again, and serves on: the machine that starts now finds it.
+    daemon.signal(Signal::SIGHUP);
     let vms = scene.boot(vec![VmSpec::new(Firmware::Bios, 1)], GUEST_IS_UP);
     assert_behaves(daemon, &path("leases"), &vms[0], "10.0.1.200", 12 * 3600);
 }

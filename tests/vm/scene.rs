@@ -1,6 +1,7 @@
 //! Where machines boot: a network, a server in the background, a folder with what is served.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -28,6 +29,9 @@ impl Scene {
         // What an earlier run left there.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("tftp")).expect("room for a folder");
+        // As where a distribution keeps pid files: the user that dnsmasq becomes may take them away again.
+        fs::create_dir(folder.join("run")).expect("room for a folder");
+        fs::set_permissions(folder.join("run"), Permissions::from_mode(0o777)).expect("our own folder");
         let scene = Scene { network: Namespace::new().expect("these tests make networks of their own"), folder };
         scene.run("ip link add net type bridge");
         scene.run("ip address add 10.0.1.1/24 dev net");
@@ -61,11 +65,13 @@ impl Scene {
 
     /// Starts it as the guide does: it goes into the background once it serves.
     pub fn serve(&self, options: &str) -> Daemon {
-        let pid_file = self.folder.join("pid");
+        let pid_file = self.folder.join("run/pid");
         let program = env!("CARGO_BIN_EXE_lanboot");
         self.run(&format!("{program} dnsmasq {options} -x {}", pid_file.display()));
         let text = fs::read_to_string(&pid_file).expect("a pid file");
-        Daemon { pid: Pid::from_raw(text.trim().parse().expect("a number")), pid_file }
+        let daemon = Daemon { pid: Pid::from_raw(text.trim().parse().expect("a number")), pid_file };
+        assert!(daemon.is_running(), "the pid file names it");
+        daemon
     }
 
     /// Switches machines on, one after the other if there are several, and waits until their consoles say so.
@@ -104,7 +110,7 @@ impl Daemon {
         line.contains(&*self.pid_file.to_string_lossy())
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         assert!(self.is_running(), "before {signal}");
         kill(self.pid, signal).expect("it runs");
     }
