@@ -35,7 +35,7 @@ scripts/setup.sh fuzz
 flags='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table'
 host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS=$(echo $flags) ${CARGO:-cargo} build --release --locked --target "$host" \
+RUSTFLAGS=$(echo $flags) ${CARGO:-cargo} build --release --target "$host" \
     --manifest-path fuzz/libfuzzer/Cargo.toml --target-dir target/fuzz/build
 fuzzer=$PWD/target/fuzz/build/$host/release/libfuzzer
 
@@ -45,7 +45,9 @@ for target; do
     if [ "$merge" ]; then
         rm -rf target/fuzz/merged
         mkdir -p target/fuzz/merged
-        "$fuzzer" -merge=1 -timeout=20 target/fuzz/merged "fuzz/corpus/$target" "$found/$target"
+        "$fuzzer" -set_cover_merge=1 -use_counters=0 -timeout=20 target/fuzz/merged "fuzz/corpus/$target" "$found/$target"
+        # What once went wrong stays, whatever else reaches the same code.
+        cp fuzz/corpus/"$target"/crash-* target/fuzz/merged/ 2>/dev/null || true
         rm -rf "fuzz/corpus/$target"
         mv target/fuzz/merged "fuzz/corpus/$target"
         continue

@@ -74,11 +74,13 @@ impl Bench {
                 self.hears(input.u8(), &octets);
             }
             15 if input.u8() < 64 => {
+                // As in the loop, which writes what waits before it looks at anything else.
+                self.flush();
                 let dhcp = settings::other(input);
                 self.witness.reconfigured(dhcp.clone());
                 self.engine.reconfigure(dhcp);
             }
-            6 => self.to_next_deadline(),
+            6 => self.waits_for_probe(),
             _ => {
                 let octets = self.clients.packet(input);
                 self.hears(input.u8(), &octets);
@@ -110,7 +112,7 @@ impl Bench {
         self.drain();
     }
 
-    fn to_next_deadline(&mut self) {
+    fn waits_for_probe(&mut self) {
         let wait = self.engine.poll_timeout().map(|at| at.saturating_duration_since(self.clock().running));
         self.passes(wait.unwrap_or_default());
     }
