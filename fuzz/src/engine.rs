@@ -146,6 +146,7 @@ impl Bench {
                     self.witness.sent(&reply, now);
                     self.clients.hear(&reply);
                 }
+                Effect::SendPxe { .. } => unreachable!("nothing was sent to port 4011"),
                 Effect::Probe { link, address, .. } => {
                     assert!(link < self.witness.links());
                     self.witness.in_network(address);

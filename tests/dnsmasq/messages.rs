@@ -85,6 +85,18 @@ impl Message {
         self
     }
 
+    /// Is a PXE client of this architecture.
+    pub fn pxe(self, arch: u16) -> Message {
+        let class = format!("PXEClient:Arch:{arch:05}:UNDI:003016");
+        self.with(code::VENDOR_CLASS, class.as_bytes()).with(code::CLIENT_ARCH, &arch.to_be_bytes())
+    }
+
+    /// Chose this entry of a boot menu, at this layer (option 43, sub-option 71).
+    pub fn item(self, kind: u16, layer: u16) -> Message {
+        let ([a, b], [c, d]) = (kind.to_be_bytes(), layer.to_be_bytes());
+        self.with(code::VENDOR_SPECIFIC, &[71, 4, a, b, c, d, code::END])
+    }
+
     /// Asks for these options (option 55).
     pub fn asks(self, codes: &[u8]) -> Message {
         self.with(code::PARAMETER_REQUEST_LIST, codes)

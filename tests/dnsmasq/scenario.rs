@@ -19,6 +19,7 @@ pub struct Group {
 struct Step {
     name: &'static str,
     message: Message,
+    port: u16,
     allowed: Vec<Allowed>,
 }
 
@@ -43,7 +44,13 @@ impl Group {
     }
 
     pub fn then(mut self, name: &'static str, message: Message) -> Group {
-        self.steps.push(Step { name, message, allowed: Vec::new() });
+        self.steps.push(Step { name, message, port: 67, allowed: Vec::new() });
+        self
+    }
+
+    /// Sends to the PXE boot server's port.
+    pub fn then_at_4011(mut self, name: &'static str, message: Message) -> Group {
+        self.steps.push(Step { name, message, port: 4011, allowed: Vec::new() });
         self
     }
 
@@ -86,7 +93,7 @@ impl Group {
         let mut failures = Vec::new();
         for step in &self.steps {
             let name = format!("{}: {}", self.name, step.name);
-            let (theirs, ours) = (theirs.ask(&step.message), ours.ask(&step.message));
+            let (theirs, ours) = (theirs.ask(&step.message, step.port), ours.ask(&step.message, step.port));
             println!("{name}: `{}` there, `{}` here", compare::kinds(&theirs), compare::kinds(&ours));
             let found = compare::answers(&theirs, &ours);
             failures.extend(judge(&name, &found, &step.allowed, &self.allowed));

@@ -37,6 +37,8 @@ pub struct Side {
     folder: Folder,
     next_xid: u32,
     next_fence: u32,
+    /// Only PXE clients get an answer.
+    beside: bool,
 }
 
 impl Side {
@@ -55,7 +57,7 @@ impl Side {
         lines += &format!("\nport=0\nno-ping\ninterface=net\n{binding}\npid-file=\n");
         lines += &format!("dhcp-leasefile={}\n", folder.0.join("leases").display());
         let conf = folder.0.join("dnsmasq.conf");
-        fs::write(&conf, lines).expect("room for a file");
+        fs::write(&conf, &lines).expect("room for a file");
         let program = match which {
             Which::Dnsmasq => "/usr/sbin/dnsmasq".to_owned(),
             Which::Lanboot => format!("{} dnsmasq", env!("CARGO_BIN_EXE_lanboot")),
@@ -63,8 +65,10 @@ impl Side {
         let server = Program::start(serving.command(&format!("{program} --no-daemon -C {}", conf.display())));
         let wire = Wire::on(&client, PATIENCE);
         let networks = [serving, client];
-        let mut side =
-            Side { which, wire, server: Some(server), networks, folder, next_xid: 1, next_fence: FENCE_XIDS };
+        let mut ranges = lines.lines().filter(|line| line.starts_with("dhcp-range=")).peekable();
+        let beside = ranges.peek().is_some() && ranges.all(|range| range.contains(",proxy"));
+        let server = Some(server);
+        let mut side = Side { which, wire, server, networks, folder, next_xid: 1, next_fence: FENCE_XIDS, beside };
         side.fence();
         side
     }
@@ -75,10 +79,10 @@ impl Side {
     }
 
     /// Everything that the server answers to one message.
-    pub fn ask(&mut self, message: &Message) -> Vec<Datagram> {
+    pub fn ask(&mut self, message: &Message, port: u16) -> Vec<Datagram> {
         self.next_xid += 1;
         let message = message.clone().xid(self.next_xid);
-        self.send(&message);
+        self.send(&message, port);
         let mut answers = self.fence();
         // The first may have overtaken an acknowledgement that waited for its lease to be written, and the second one
         // that waited for ARP.
@@ -88,7 +92,7 @@ impl Side {
         answers
     }
 
-    fn send(&mut self, message: &Message) {
+    fn send(&mut self, message: &Message, server_port: u16) {
         // Read by hand: it may be malformed on purpose.
         let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&message.0[at..at + 4]).expect("four octets"));
         let mac = Mac(message.0[28..34].try_into().expect("six octets"));
@@ -96,17 +100,21 @@ impl Side {
         let (from, port) = if relay.is_unspecified() { (own, 68) } else { (relay, 67) };
         self.wire.at_home.extend([own, relay].into_iter().filter(|at| !at.is_unspecified()).map(|at| (at, mac)));
         let to = if own.is_unspecified() { Ipv4Addr::BROADCAST } else { SERVER };
-        let to = (if relay.is_unspecified() { to } else { SERVER }, 67);
+        let to = (if relay.is_unspecified() { to } else { SERVER }, server_port);
         self.wire.send(&Datagram { mac, from: (from, port), to, payload: message.0.clone() });
     }
 
     /// Puts a question that is always answered, until it is; gives what came before.
     fn fence(&mut self) -> Vec<Datagram> {
         self.next_fence += 1;
-        let fence = messages::inform(FENCE, FENCE_AT).xid(self.next_fence);
+        let fence = match self.beside {
+            true => messages::discover(FENCE).pxe(0),
+            false => messages::inform(FENCE, FENCE_AT),
+        };
+        let fence = fence.xid(self.next_fence);
         let mut before = Vec::new();
         for _ in 0..ANSWERS_WITHIN.as_millis() / PATIENCE.as_millis() {
-            self.send(&fence);
+            self.send(&fence, 67);
             while let Some(answer) = self.wire.receive() {
                 if answer.payload.get(4..8) == fence.0.get(4..8) {
                     return before;

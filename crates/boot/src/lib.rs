@@ -7,6 +7,7 @@ pub mod hosts;
 pub mod ipxe;
 pub mod matching;
 pub mod policy;
+pub mod pxe_menu;
 pub mod rules;
 
 pub use decide::{Answer, Decision, decide, target};

@@ -11,6 +11,7 @@ use dhcp::v4::options::Value;
 use dhcp::v4::{Packet, code};
 
 use crate::matching::{self, Met, TagExpr, TagIf, TagRule, Tags};
+use crate::pxe_menu::Pxe;
 
 /// Where an option goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub struct Rules {
     pub boots: Vec<BootRule>,
     /// Names of boot files stay in the header fields, whatever the client asks for.
     pub keep_fields: bool,
+    pub pxe: Pxe,
 }
 
 impl Rules {
@@ -97,6 +99,26 @@ pub struct Asked<'a> {
     pub vendor_class: Option<&'a [u8]>,
     /// Our address on the client's link, which takes the place of 0.0.0.0 in rules.
     pub ours: Ipv4Addr,
+    /// `None`: no PXE client, or none that gets more than a boot file.
+    pub pxe: Option<ForPxe<'a>>,
+}
+
+/// What the answer to a PXE client carries besides what rules say.
+#[derive(Clone, Copy, Debug)]
+pub struct ForPxe<'a> {
+    /// Option 60.
+    pub vendor: &'a [u8],
+    /// Option 97, as it came.
+    pub machine_id: Option<&'a [u8]>,
+    /// Ahead of the rules' own in option 43; see [`Pxe::options`].
+    pub menu: &'a [(u8, Vec<u8>)],
+}
+
+impl ForPxe<'_> {
+    fn identity(&self) -> Vec<(u8, Vec<u8>)> {
+        let machine_id = self.machine_id.map(|id| (code::CLIENT_MACHINE_ID, id.to_vec()));
+        std::iter::once((code::VENDOR_CLASS, self.vendor.to_vec())).chain(machine_id).collect()
+    }
 }
 
 impl Asked<'_> {
@@ -173,6 +195,17 @@ pub fn select(rules: &[OptionRule], asked: &Asked<'_>) -> Vec<(u8, Vec<u8>)> {
     }
     let class = options.iter().find(|(code, _)| *code == code::VENDOR_CLASS).map(|(_, class)| class.clone());
     options.extend(encapsulated::options(rules, asked, class.as_deref()));
+    options
+}
+
+/// All options of an answer beside another DHCP server, which may be asked for or not. `menu`: whether option 43 is among
+/// them. Without [`Asked::pxe`] there are none.
+pub fn proxied(rules: &[OptionRule], asked: &Asked<'_>, menu: bool) -> Vec<(u8, Vec<u8>)> {
+    let Some(pxe) = &asked.pxe else { return Vec::new() };
+    let mut options = pxe.identity();
+    if menu {
+        options.extend(encapsulated::menu(rules, &Asked { requested: None, ..*asked }));
+    }
     options
 }
 

@@ -200,6 +200,16 @@ impl Dhcp {
             Gives::Reserved | Gives::Proxy => None,
         })
     }
+
+    /// Whether PXE clients may come to port 4011: beside another server, or for what a menu offers.
+    pub fn listens_on_4011(&self) -> bool {
+        self.rules.pxe.enabled || self.ranges.iter().any(|range| range.gives == Gives::Proxy)
+    }
+
+    /// Whether no addresses are given out at all, as another server does so everywhere.
+    pub fn is_proxy_only(&self) -> bool {
+        !self.ranges.is_empty() && self.ranges.iter().all(|range| range.gives == Gives::Proxy)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

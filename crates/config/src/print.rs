@@ -268,7 +268,8 @@ pub(crate) fn time(time: Duration) -> String {
         _ => {
             let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
             let secs = time.as_secs();
-            let (unit, letter) = units.into_iter().find(|(unit, _)| secs > 0 && secs.is_multiple_of(*unit)).unwrap_or((1, "s"));
+            let (unit, letter) =
+                units.into_iter().find(|(unit, _)| secs > 0 && secs.is_multiple_of(*unit)).unwrap_or((1, "s"));
             format!("{}{letter}", secs / unit)
         }
     }

@@ -105,6 +105,22 @@ pub enum Step {
         address: Ipv4Addr,
         because: String,
     },
+    /// A machine that gets its address elsewhere was told what to boot (proxyDHCP), from this port: 67, or 4011 where it
+    /// came back for more. `boot_file` is absent where a menu, or port 4011, says more.
+    ProxyAnswer {
+        stage: Stage,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot_file: Option<String>,
+        port: u16,
+        because: Vec<String>,
+    },
+    /// The machine takes an address from another DHCP server, beside which we answer. `server`: absent when it renews.
+    AddressElsewhere {
+        stage: Stage,
+        address: Ipv4Addr,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<Ipv4Addr>,
+    },
     DhcpDecline {
         address: Ipv4Addr,
     },

@@ -89,6 +89,14 @@ impl Line {
             Step::DhcpNak { address, because } => {
                 line("address", format!("{address} refused: {}", clean(because))).tone(Tone::Warn)
             }
+            Step::ProxyAnswer { stage, boot_file, .. } => {
+                let topic = if *stage == Stage::Ipxe { "ipxe" } else { "proxy" };
+                line(topic, beside(boot_file.as_deref()))
+            }
+            Step::AddressElsewhere { stage: Stage::Os, server: None, .. } => return None,
+            Step::AddressElsewhere { address, server, .. } => {
+                line("address", elsewhere(address, server.as_ref())).tone(Tone::Quiet)
+            }
             Step::DhcpDecline { address } => line("address", format!("{address} declined: somebody else uses it"))
                 .tone(Tone::Warn)
                 .hint("it is set aside for a while; find who has it, or give that one a reservation"),
@@ -199,6 +207,22 @@ pub(crate) fn granted(address: &std::net::Ipv4Addr, boot_file: Option<&str>) -> 
         Some(url) if url.contains("://") => format!("{address}, {}", clean(url)),
         Some(file) => format!("{address}, boot file {}", clean(file)),
         None => format!("{address}, no boot file"),
+    }
+}
+
+/// What a machine is told that another server gives its address.
+pub(crate) fn beside(boot_file: Option<&str>) -> String {
+    match boot_file {
+        Some(url) if url.contains("://") => format!("told to boot {}", clean(url)),
+        Some(file) => format!("told of boot file {}", clean(file)),
+        None => "told that we have more on port 4011".to_owned(),
+    }
+}
+
+pub(crate) fn elsewhere(address: &std::net::Ipv4Addr, server: Option<&std::net::Ipv4Addr>) -> String {
+    match server {
+        Some(server) => format!("{address} from {server}"),
+        None => format!("{address} from another DHCP server"),
     }
 }
 

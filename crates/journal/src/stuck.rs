@@ -31,6 +31,14 @@ pub(crate) enum Waiting {
     Request {
         address: Ipv4Addr,
     },
+    /// Another server must give it an address. `file`: what we told it to boot, if we have.
+    Elsewhere {
+        file: Option<String>,
+    },
+    /// It has an address and must come to port 4011 to hear what to boot.
+    BootServer {
+        address: Ipv4Addr,
+    },
     BootFile {
         address: Ipv4Addr,
         file: String,
@@ -94,6 +102,16 @@ const NO_OFFER: Row = Row(8, &[
 const NO_REQUEST: Row = Row(20, &[
     "it took the offer of another DHCP server: `lanboot check` looks for one",
     "our answer does not reach it: a firewall, a VLAN or a relay on the way drops UDP port 68",
+]);
+#[rustfmt::skip]
+const NO_ADDRESS: Row = Row(20, &[
+    "the other DHCP server gives it no address: see whether it runs and has some left",
+    "the other DHCP server names a boot server of its own: take its options 43, 60, 66 and 67 out",
+]);
+#[rustfmt::skip]
+const NO_BOOT_SERVER: Row = Row(20, &[
+    "a firewall drops UDP port 4011: allow it on this interface",
+    "it waits at a menu or prompt: look at the screen",
 ]);
 #[rustfmt::skip]
 const NO_TFTP: Row = Row(15, &[
@@ -194,6 +212,21 @@ impl Waiting {
                 Waiting::OurOffer { .. } | Waiting::Request { .. } => Waiting::Request { address: *address },
                 _ => return None,
             },
+            Step::ProxyAnswer { stage, boot_file, .. } => match (self, boot_file) {
+                (Waiting::BootServer { address } | Waiting::BootFile { address, .. }, Some(file)) => {
+                    Waiting::BootFile { address: *address, file: file.clone(), stage: *stage }
+                }
+                (Waiting::BootServer { .. } | Waiting::BootFile { .. }, None) => return None,
+                (_, file) => Waiting::Elsewhere { file: file.clone() },
+            },
+            Step::AddressElsewhere { stage: Stage::Os, .. } => return None,
+            Step::AddressElsewhere { address, stage, .. } => match self {
+                Waiting::Elsewhere { file: Some(file) } => {
+                    Waiting::BootFile { address: *address, file: file.clone(), stage: *stage }
+                }
+                Waiting::Elsewhere { file: None } => Waiting::BootServer { address: *address },
+                _ => return None,
+            },
             Step::DhcpAck { stage: Stage::Os, .. } | Step::DhcpAck { renewal: true, .. } => return None,
             Step::DhcpAck { address, boot_file: Some(file), stage, .. } => {
                 Waiting::BootFile { address: *address, file: file.clone(), stage: *stage }
@@ -237,6 +270,8 @@ impl Waiting {
             Waiting::FirstPacket => &POWER_ON,
             Waiting::OurOffer { .. } => &NO_OFFER,
             Waiting::Request { .. } => &NO_REQUEST,
+            Waiting::Elsewhere { .. } => &NO_ADDRESS,
+            Waiting::BootServer { .. } => &NO_BOOT_SERVER,
             Waiting::BootFile { file, stage, .. } => match (file.starts_with("http"), stage) {
                 (true, Stage::Ipxe) => &NO_HTTP_IPXE,
                 (true, _) => &NO_HTTP,
@@ -266,6 +301,12 @@ impl Waiting {
                 format!("asked for an address {ago} ago and got no answer: {}", clean(because))
             }
             Waiting::Request { address } => format!("was offered {address} {ago} ago, but did not take it"),
+            Waiting::Elsewhere { .. } => {
+                format!("was told what to boot {ago} ago, but took no address from another server")
+            }
+            Waiting::BootServer { address } => {
+                format!("has {address} since {ago}, but did not come to port 4011 for what to boot")
+            }
             Waiting::BootFile { address, file, .. } => {
                 let protocol = if file.starts_with("http") { "HTTP" } else { "TFTP" };
                 format!("was given {address} with {} {ago} ago, but no {protocol} request came", clean(file))

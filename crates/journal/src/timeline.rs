@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use mac::Mac;
 use serde::Serialize;
 
-use crate::line::{Line, Tone, asker, granted, ipxe_failure, protocol_topic};
+use crate::line::{Line, Tone, asker, beside, elsewhere, granted, ipxe_failure, protocol_topic};
 use crate::run::{Run, is_incidental};
 use crate::stuck::Waiting;
 use crate::words::{clean, octets};
@@ -251,6 +251,12 @@ impl Boot {
             Step::DhcpAck { stage, address, boot_file, renewal, .. } => {
                 self.ack(event, *stage, *address, boot_file.as_deref(), *renewal)
             }
+            Step::ProxyAnswer { boot_file, .. } => self.answered_beside(event, boot_file.as_deref()),
+            Step::AddressElsewhere { stage, address, server } => {
+                let what = elsewhere(address, server.as_ref());
+                let told = self.boot_file.as_deref().filter(|_| *stage != Stage::Os).map(|file| beside(Some(file)));
+                self.took_elsewhere(event, *stage, told.map_or(what.clone(), |told| format!("{told}, {what}")))
+            }
             Step::SizeProbe { protocol, file, octets: size } => {
                 let text = format!("{} asked for its size only ({})", clean(file), octets(*size));
                 self.add(Line::new(event.at, protocol_topic(*protocol), text).tone(Tone::Quiet));
@@ -455,6 +461,34 @@ impl Boot {
                 None
             }
             None => self.add(shown?),
+        }
+    }
+
+    /// What to boot is told beside another server's offer, or once more on port 4011.
+    fn answered_beside(&mut self, event: &Event, boot_file: Option<&str>) -> Option<Line> {
+        let is_news = boot_file.is_some() && self.boot_file.as_deref() != boot_file;
+        self.boot_file = boot_file.map(str::to_owned).or(self.boot_file.take());
+        match &self.exchange {
+            Some(exchange) => {
+                let line = self.lines.get_mut(exchange.line)?;
+                line.text = exchange.text(&beside(boot_file));
+                line.until = event.at;
+                None
+            }
+            None if is_news => self.add(Line::of(event)?),
+            None => None,
+        }
+    }
+
+    fn took_elsewhere(&mut self, event: &Event, stage: Stage, what: String) -> Option<Line> {
+        match self.exchange.take_if(|exchange| exchange.stage == stage) {
+            Some(exchange) => {
+                let line = self.lines.get_mut(exchange.line)?;
+                line.text = exchange.text(&what);
+                line.until = event.at;
+                Some(Line { text: what, ..Line::of(event)? })
+            }
+            None => self.add(Line::of(event)?),
         }
     }
 

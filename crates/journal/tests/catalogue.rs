@@ -41,6 +41,8 @@ fn samples() -> Vec<Step> {
         Step::DhcpOffer { address, boot_file: some(), because: vec![] },
         Step::DhcpInform { address },
         Step::DhcpNak { address, because: text() },
+        Step::ProxyAnswer { stage: Stage::Pxe, boot_file: some(), port: 4011, because: vec![text()] },
+        Step::AddressElsewhere { stage: Stage::Ipxe, address, server: Some(address) },
         Step::DhcpDecline { address },
         Step::DhcpRelease { address },
         Step::DhcpIgnored { because: text() },

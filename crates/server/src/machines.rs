@@ -95,8 +95,10 @@ impl Machines {
                 machine.in_ipxe = machine.in_ipxe.filter(|_| *role != Role::Kernel);
             }
             Step::DhcpDiscover { stage: Stage::Os, .. } => machine.in_ipxe = None,
-            Step::DhcpAck { stage: Stage::Os, .. } => return std::mem::take(&mut machine.starting),
-            Step::DhcpAck { .. } | Step::OsUp { .. } => machine.starting = false,
+            Step::DhcpAck { stage: Stage::Os, .. } | Step::AddressElsewhere { stage: Stage::Os, .. } => {
+                return std::mem::take(&mut machine.starting);
+            }
+            Step::DhcpAck { .. } | Step::AddressElsewhere { .. } | Step::OsUp { .. } => machine.starting = false,
             _ => {}
         }
         false

@@ -15,7 +15,7 @@ use crate::files::{Files, Report};
 use crate::http_boot::{self, Limits};
 use crate::machines::Machines;
 use crate::made::Made;
-use crate::net::{self, ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError, RouterSocket};
+use crate::net::{self, ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError, PxeSocket, RouterSocket};
 use crate::report::Reporter;
 use crate::tftp;
 
@@ -71,11 +71,13 @@ impl Bound {
     /// The first socket that cannot be had; its port tells whom to look for.
     pub fn open(settings: Settings) -> Result<Bound, OpenError> {
         let (mut dhcp, mut tftp, mut http) = (Vec::new(), Vec::new(), Vec::new());
+        let listens_on_4011 = settings.dhcp.as_ref().is_some_and(config::Dhcp::listens_on_4011);
         for link in &settings.links {
             let (interface, address) = (&link.interface, link.address().addr());
             if settings.dhcp.is_some() && link.dhcp {
                 let sockets = dhcp::Sockets {
                     dhcp: DhcpSocket::open(interface, address)?,
+                    pxe: listens_on_4011.then(|| PxeSocket::open(interface, address)).transpose()?,
                     arp: ArpSocket::open(interface)?,
                     echo: EchoSocket::open(interface)?,
                     router: RouterSocket::open(interface)?,

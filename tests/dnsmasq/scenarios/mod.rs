@@ -4,6 +4,7 @@ mod exchange;
 mod hosts;
 mod malformed;
 mod options;
+mod pxe;
 mod tags;
 mod tftp;
 

@@ -3,7 +3,8 @@
 use dhcp::v4::code;
 use dhcp::v4::options::contains;
 
-use super::{Asked, OptionRule, Target};
+use super::{Asked, ForPxe, OptionRule, Target};
+use crate::pxe_menu::sub;
 
 const VENDOR_IDENTIFYING_INFORMATION: u8 = 125;
 
@@ -52,23 +53,40 @@ pub(super) fn options(rules: &[OptionRule], asked: &Asked<'_>, class: Option<&[u
         };
         options.extend(pack(parts, head).into_iter().map(|data| (code, data)));
     }
+    options.extend(asked.pxe.iter().flat_map(ForPxe::identity));
     options.extend(vendor(&holding, asked, class));
     options
+}
+
+/// Option 43 of a PXE client.
+pub(super) fn menu(rules: &[OptionRule], asked: &Asked<'_>) -> Vec<(u8, Vec<u8>)> {
+    let holding: Vec<&OptionRule> = rules.iter().rev().filter(|rule| rule.tags.holds(asked.tags)).collect();
+    vendor(&holding, asked, None)
 }
 
 /// Option 43, and the vendor class that it answers to.
 fn vendor(holding: &[&OptionRule], asked: &Asked<'_>, sent_class: Option<&[u8]>) -> Vec<(u8, Vec<u8>)> {
     let Some(class) = sent_class.or(asked.vendor_class).filter(|class| !class.is_empty()) else { return Vec::new() };
-    let fits =
-        |rule: &&&OptionRule| matches!(&rule.target, Target::Vendor { class: text, .. } if contains(class, text));
+    // A prompt is for whoever counts as a PXE client.
+    let fits = |rule: &&&OptionRule| match &rule.target {
+        Target::Vendor { sub: sub::MENU_PROMPT, .. } if asked.pxe.is_some() => true,
+        Target::Vendor { class: text, .. } => contains(class, text),
+        _ => false,
+    };
     let fitting: Vec<_> = holding.iter().filter(fits).collect();
+    let prompts = fitting.iter().any(|rule| matches!(rule.target, Target::Vendor { sub: sub::MENU_PROMPT, .. }));
+    let menu = asked.pxe.map_or(&[][..], |pxe| pxe.menu).iter();
+    let menu = menu.filter(|(code, _)| !(prompts && *code == sub::MENU_PROMPT));
+    let mut parts: Vec<_> = menu.map(|(code, data)| [&[*code, data.len() as u8], data.as_slice()].concat()).collect();
     // One that is forced brings all the others along.
-    if fitting.is_empty() || !(asked.wants(code::VENDOR_SPECIFIC) || fitting.iter().any(|rule| rule.force)) {
+    let sent = asked.wants(code::VENDOR_SPECIFIC) || fitting.iter().any(|rule| rule.force);
+    parts.extend(fitting.into_iter().map(|rule| part(rule)));
+    if parts.is_empty() || !sent {
         return Vec::new();
     }
-    let instances = pack(fitting.into_iter().map(|rule| part(rule)), None);
+    let instances = pack(parts.into_iter(), None);
     let mut options: Vec<_> = instances.into_iter().map(|data| (code::VENDOR_SPECIFIC, data)).collect();
-    if sent_class.is_none() {
+    if sent_class.is_none() && asked.pxe.is_none() {
         options.push((code::VENDOR_CLASS, class.to_vec()));
     }
     options

@@ -13,7 +13,7 @@ fn rule(tags: &[&str], target: Target, value: &str) -> OptionRule {
 }
 
 fn asked<'a>(tags: &'a Tags, requested: Option<&'a [u8]>) -> Asked<'a> {
-    Asked { tags, requested, vendor_class: None, ours: OURS }
+    Asked { tags, requested, vendor_class: None, ours: OURS, pxe: None }
 }
 
 fn tags(words: &[&str]) -> Tags {

@@ -170,8 +170,8 @@ impl Rules {
         let tags = tags(&packet, base, &self.matches, &self.tag_ifs);
         let requested = packet.option(code::PARAMETER_REQUEST_LIST);
         let vendor_class = packet.option(code::VENDOR_CLASS);
-        let asked =
-            Asked { tags: &tags, requested: requested.as_deref(), vendor_class: vendor_class.as_deref(), ours: OURS };
+        let (requested, vendor_class) = (requested.as_deref(), vendor_class.as_deref());
+        let asked = Asked { tags: &tags, requested, vendor_class, ours: OURS, pxe: None };
         let defaults = Defaults {
             netmask: Some(Ipv4Addr::new(255, 255, 255, 0)),
             broadcast: Some(Ipv4Addr::new(10, 9, 0, 255)),

@@ -6,6 +6,7 @@ mod answers;
 pub(super) mod hosts;
 pub(super) mod network;
 mod process;
+mod pxe;
 mod tftp;
 
 use std::net::Ipv4Addr;
@@ -25,7 +26,9 @@ use super::options::tags::TagTest;
 use super::{Directive, Directives, Meaning};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::surroundings::Surroundings;
-use crate::{Allocation, Chooser, Config, ConflictCheck, Dhcp, Http, Identity, Link, Network, Publish, Shared, Source};
+use crate::{
+    Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Network, Publish, Shared, Source,
+};
 use network::Where;
 
 /// The options that are read by their grammar and served. docs/dnsmasq.md says so of these, and of no others.
@@ -38,7 +41,7 @@ pub const SERVED: &[&str] = &[
     "dhcp-no-override", "no-ping",
     "dhcp-match", "dhcp-vendorclass", "dhcp-userclass", "dhcp-mac", "dhcp-circuitid", "dhcp-remoteid", "dhcp-subscrid",
     "dhcp-name-match", "tag-if", "dhcp-ignore",
-    "dhcp-option", "dhcp-option-force", "dhcp-boot",
+    "dhcp-option", "dhcp-option-force", "dhcp-boot", "pxe-service", "pxe-prompt", "dhcp-pxe-vendor",
     "enable-tftp", "tftp-root", "tftp-unique-root", "tftp-secure", "tftp-no-fail", "tftp-lowercase", "tftp-no-blocksize",
     "tftp-max", "tftp-mtu", "tftp-port-range", "tftp-single-port",
     "http-root", "http-port",
@@ -131,6 +134,11 @@ impl Lowering {
             Meaning::DhcpIgnore(tests) => self.rules.ignore.push(expr(tests)),
             Meaning::DhcpOption(option) => self.option(option),
             Meaning::DhcpBoot(boot) => self.boot(boot, directive),
+            Meaning::PxeService(service) => self.pxe_service(service, directive),
+            Meaning::PxePrompt(prompt) => self.pxe_prompt(prompt, directive),
+            Meaning::PxeVendor(vendors) => {
+                self.rules.pxe.vendors.extend(vendors.iter().map(|vendor| vendor.as_str().to_owned()));
+            }
             Meaning::EnableTftp(patterns) => {
                 self.tftp.enabled = true;
                 self.at.tftp.extend(patterns.iter().cloned());
@@ -189,6 +197,9 @@ impl Lowering {
     /// As in dnsmasq, there is DHCP where there is a range.
     fn dhcp(&mut self, around: &dyn Surroundings) -> Option<Dhcp> {
         let ranges = self.ranges(around);
+        // dnsmasq leaves a proxy with nothing but dhcp-boot silent, so that nobody boots by it.
+        let only_proxies = ranges.iter().all(|range| range.gives == Gives::Proxy);
+        self.rules.pxe.enabled |= only_proxies && !self.rules.boots.is_empty();
         (!ranges.is_empty()).then(|| Dhcp {
             ranges,
             shared: self.shared.clone(),

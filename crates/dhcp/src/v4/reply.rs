@@ -108,6 +108,27 @@ impl Draft {
         Draft::new(request, MessageType::Ack, server_id, Ipv4Addr::UNSPECIFIED)
     }
 
+    /// What is to be booted, beside the offers of the server that gives out addresses (PXE 2.1 section 2.2.3). Broadcast
+    /// to a client that has no address yet, whatever it puts into `ciaddr`.
+    pub fn proxy(request: &Packet<'_>, kind: MessageType, server_id: Ipv4Addr) -> Draft {
+        let mut draft = Draft::new(request, kind, server_id, Ipv4Addr::UNSPECIFIED);
+        let is_new = kind == MessageType::Offer || request.address(code::REQUESTED_ADDRESS).is_some();
+        if is_new || request.ciaddr().is_unspecified() {
+            draft.header[10] |= BROADCAST.to_be_bytes()[0];
+            draft.header[12..16].fill(0);
+            draft.origin.ciaddr = Ipv4Addr::UNSPECIFIED;
+        }
+        draft
+    }
+
+    /// A boot server's acknowledgement to a client that has an address (PXE 2.1 section 2.2.5): here it stands in `yiaddr`.
+    pub fn boot_server(request: &Packet<'_>, server_id: Ipv4Addr) -> Draft {
+        let mut draft = Draft::new(request, MessageType::Ack, server_id, request.ciaddr());
+        draft.header[12..16].fill(0);
+        draft.origin.ciaddr = Ipv4Addr::UNSPECIFIED;
+        draft
+    }
+
     fn new(request: &Packet<'_>, kind: MessageType, server_id: Ipv4Addr, yiaddr: Ipv4Addr) -> Draft {
         let mut header = [0; HEADER_OCTETS];
         let source = request.octets();

@@ -3,14 +3,15 @@
 use std::net::Ipv4Addr;
 
 use boot::matching::client_name;
-use boot::rules::{Asked, Defaults, carried};
+use boot::pxe_menu::Client;
+use boot::rules::{Asked, Defaults, ForPxe, carried};
 use boot::{Answer, Decision};
 use config::Chooser;
 use dhcp::v4::{Draft, MessageType, code};
 use journal::Stage;
 
-use super::Settings;
 use super::request::Ctx;
+use super::{Settings, proxy};
 
 /// iPXE's encapsulated `no-pxedhcp` (option 175, sub-option 176): do not wait for a proxyDHCP server, this is all.
 const NO_PXEDHCP: [u8; 3] = [176, 1, 1];
@@ -58,7 +59,19 @@ fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, address: Opti
     let requested = request.option(code::PARAMETER_REQUEST_LIST);
     let vendor_class = request.option(code::VENDOR_CLASS);
     let us = ctx.network.us;
-    let asked = Asked { tags: &tags, requested: requested.as_deref(), vendor_class: vendor_class.as_deref(), ours: us };
+    let machine_id = proxy::machine_id(request);
+    let menu;
+    let pxe = match dhcp.rules.pxe.client(request) {
+        Some(Client { vendor, arch: Some(arch), .. }) => {
+            // UEFI firmware that has but one file to choose finds it on port 4011.
+            let alone = dhcp.rules.pxe.only_file(arch, &tags).is_some();
+            menu = if alone { Vec::new() } else { dhcp.rules.pxe.options(arch, &tags, us).unwrap_or_default() };
+            Some(ForPxe { vendor: vendor.as_bytes(), machine_id: machine_id.as_deref(), menu: &menu })
+        }
+        _ => None,
+    };
+    let (requested, vendor_class) = (requested.as_deref(), vendor_class.as_deref());
+    let asked = Asked { tags: &tags, requested, vendor_class, ours: us, pxe };
     let or = |address: Ipv4Addr, other| if address.is_unspecified() { other } else { address };
     // Once it has a lease, a machine hears the name that it is known by, which may be what it calls itself.
     let takes_lease = request.message_type() == Some(MessageType::Request);

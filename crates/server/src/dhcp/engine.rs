@@ -17,6 +17,7 @@ use mac::Mac;
 
 use super::changes::{About, LeaseChange, name_in_lease};
 use super::probes::{Probe, Probes};
+use super::proxy::Door;
 use super::request::{self, Ctx, Network};
 use super::{Settings, addresses, answer};
 use crate::machines::Machines;
@@ -33,6 +34,11 @@ const MAX_TRIES: u8 = 8;
 pub enum Effect {
     /// Through this link: a place in [`Settings::links`].
     Send {
+        link: usize,
+        reply: Reply,
+    },
+    /// From port 4011.
+    SendPxe {
         link: usize,
         reply: Reply,
     },
@@ -68,9 +74,9 @@ pub struct Engine {
     pub(super) pools: Vec<Pool>,
     pub(super) holds: Holds,
     probes: Probes,
-    machines: Arc<Machines>,
+    pub(super) machines: Arc<Machines>,
     pub(super) batch: Vec<Pending>,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     store_broken: bool,
     /// Whether somebody wants to hear of leases.
     watched: bool,
@@ -123,6 +129,10 @@ impl Engine {
     /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from
     /// it shows in [`Engine::drain`], after [`Engine::flush`] where a lease is involved.
     pub fn handle(&mut self, now: Clock, link: usize, octets: &[u8]) {
+        self.hear(now, link, Door::Dhcp, octets);
+    }
+
+    pub(super) fn hear(&mut self, now: Clock, link: usize, door: Door, octets: &[u8]) {
         let packet = match Packet::parse(octets) {
             Ok(packet) if packet.op() == 1 => packet,
             Ok(_) => return,
@@ -147,6 +157,9 @@ impl Engine {
         }
         if self.settings.dhcp.rules.ignores(&ctx.tags) {
             return self.ignore(Some(mac), "a dhcp-ignore rule holds".to_owned());
+        }
+        if self.handled_as_pxe(&ctx, door) {
+            return;
         }
         let authoritative = self.settings.dhcp.authoritative;
         let plan = plan(&ctx.packet, ctx.network.us, authoritative, |address| self.owner(&ctx, address));
@@ -234,7 +247,7 @@ impl Engine {
         Some(Ctx { packet, facts, key, now, link, network, host, base, tags, admitted })
     }
 
-    fn discover(&mut self, ctx: &Ctx<'_>) {
+    pub(super) fn discovered(&mut self, ctx: &Ctx<'_>) {
         let facts = &ctx.facts;
         self.happened(
             Some(facts.mac),
@@ -247,6 +260,10 @@ impl Engine {
                 asked: ctx.packet.address(code::REQUESTED_ADDRESS),
             },
         );
+    }
+
+    fn discover(&mut self, ctx: &Ctx<'_>) {
+        self.discovered(ctx);
         // The answer to the probe under way will serve this request too; the newest one is the one to answer.
         if self.probes.renew(&ctx.key, ctx.packet.octets()) {
             return;
@@ -404,7 +421,7 @@ impl Engine {
     }
 
     /// Asks the one place that chooses, and makes a broken loop known.
-    fn decide(&mut self, ctx: &Ctx<'_>) -> Decision {
+    pub(super) fn decide(&mut self, ctx: &Ctx<'_>) -> Decision {
         if self.settings.dhcp.chooser == Chooser::Rules {
             let because = vec![format!("dnsmasq rules with the tags {}", ctx.tags)];
             return Decision { answer: boot::Answer::Nothing, because, looped: None };
@@ -430,7 +447,7 @@ impl Engine {
         id.map_or(ClientKey::Mac(mac), ClientKey::ClientId)
     }
 
-    fn ignore(&mut self, machine: Option<Mac>, because: String) {
+    pub(super) fn ignore(&mut self, machine: Option<Mac>, because: String) {
         self.happened(machine, Step::DhcpIgnored { because });
     }
 
@@ -455,7 +472,7 @@ impl Engine {
         self.effects.push(Effect::Send { link, reply });
     }
 
-    fn happened(&mut self, machine: Option<Mac>, step: Step) {
+    pub(super) fn happened(&mut self, machine: Option<Mac>, step: Step) {
         self.effects.push(Effect::Happened { machine, step });
     }
 }

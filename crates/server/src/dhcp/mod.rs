@@ -5,6 +5,7 @@ mod answer;
 mod changes;
 pub mod engine;
 mod probes;
+mod proxy;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use leases::{Clock, LeaseStore, UnixSecs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::net::{ArpSocket, DhcpSocket, EchoSocket, RouterMessage, RouterSocket};
+use crate::net::{ArpSocket, DhcpSocket, EchoSocket, PxeSocket, RouterMessage, RouterSocket};
 use crate::report::Reporter;
 pub use changes::{About, LeaseChange};
 use engine::{Effect, Engine};
@@ -51,6 +52,8 @@ pub struct Link {
 /// The sockets of one link, opened beforehand.
 pub struct Sockets {
     pub dhcp: DhcpSocket,
+    /// Port 4011, where PXE clients may ask there; see [`config::Dhcp::listens_on_4011`].
+    pub pxe: Option<PxeSocket>,
     pub arp: ArpSocket,
     pub echo: EchoSocket,
     pub router: RouterSocket,
@@ -206,6 +209,10 @@ impl Loop {
             let Some(octets) = link.sockets.dhcp.receive(buffer) else { break };
             engine.handle(now, at, octets);
         }
+        for _ in 0..BURST {
+            let Some((octets, from)) = link.sockets.pxe.as_ref().and_then(|pxe| pxe.receive(buffer)) else { break };
+            engine.handle_pxe(now, at, from, octets);
+        }
     }
 
     fn obey(&mut self) {
@@ -232,13 +239,14 @@ impl Loop {
             PollFd::new(self.orders.0.0.as_fd(), PollFlags::POLLIN),
         ];
         for LinkState { sockets, .. } in &self.links {
-            let all = [sockets.dhcp.as_fd(), sockets.arp.as_fd(), sockets.echo.as_fd(), sockets.router.as_fd()];
+            let pxe = sockets.pxe.as_ref().map_or(sockets.dhcp.as_fd(), PxeSocket::as_fd);
+            let all = [sockets.dhcp.as_fd(), pxe, sockets.arp.as_fd(), sockets.echo.as_fd(), sockets.router.as_fd()];
             fds.extend(all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
         // An interrupted wait is a wait that found nothing.
         let _ = poll(&mut fds, timeout);
         let any: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-        let links = any[2..].chunks(4).map(|any| ReadyLink { arp: any[1], echo: any[2], router: any[3] }).collect();
+        let links = any[2..].chunks(5).map(|any| ReadyLink { arp: any[2], echo: any[3], router: any[4] }).collect();
         Ready { stop: any[0], orders: any[1], links }
     }
 
@@ -246,6 +254,10 @@ impl Loop {
         for effect in self.engine.drain() {
             let result = match effect {
                 Effect::Send { link, reply } => self.links[link].sockets.dhcp.send(&reply),
+                Effect::SendPxe { link, reply } => match &self.links[link].sockets.pxe {
+                    Some(socket) => socket.send(&reply),
+                    None => continue,
+                },
                 Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
                 Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
                 Effect::Lease(change) => {

@@ -133,7 +133,9 @@ impl Bench {
         let mut out = Out::default();
         for effect in self.engine.drain() {
             match effect {
-                Effect::Send { reply, .. } => out.replies.push((reply.kind, reply.octets, reply.to)),
+                Effect::Send { reply, .. } | Effect::SendPxe { reply, .. } => {
+                    out.replies.push((reply.kind, reply.octets, reply.to))
+                }
                 Effect::Probe { address, .. } => out.probes.push(address),
                 Effect::Happened { step, .. } => out.steps.push(step),
                 Effect::Lease(change) => out.changes.push(change),

@@ -63,17 +63,27 @@ impl DhcpSocket {
     }
 
     fn send_udp(&self, to: SocketAddrV4, octets: &[u8]) -> io::Result<()> {
-        // An interface may have more addresses than ours: say which one the reply comes from.
-        let info = libc::in_pktinfo {
-            ipi_ifindex: self.interface.index as i32,
-            ipi_spec_dst: libc::in_addr { s_addr: u32::from(self.server).to_be() },
-            ipi_addr: libc::in_addr { s_addr: 0 },
-        };
-        let to = SockaddrIn::from(to);
-        let control = [ControlMessage::Ipv4PacketInfo(&info)];
-        sendmsg(self.udp.as_raw_fd(), &[IoSlice::new(octets)], &control, MsgFlags::empty(), Some(&to))?;
-        Ok(())
+        send_from(&self.udp, &self.interface, self.server, to, octets)
     }
+}
+
+/// Sends a datagram from one of the interface's addresses, of which there may be several.
+pub(super) fn send_from(
+    socket: &Socket,
+    interface: &Interface,
+    from: Ipv4Addr,
+    to: SocketAddrV4,
+    octets: &[u8],
+) -> io::Result<()> {
+    let info = libc::in_pktinfo {
+        ipi_ifindex: interface.index as i32,
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from(from).to_be() },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    };
+    let to = SockaddrIn::from(to);
+    let control = [ControlMessage::Ipv4PacketInfo(&info)];
+    sendmsg(socket.as_raw_fd(), &[IoSlice::new(octets)], &control, MsgFlags::empty(), Some(&to))?;
+    Ok(())
 }
 
 impl AsFd for DhcpSocket {

@@ -5,12 +5,14 @@ mod dhcp;
 mod echo;
 mod frame;
 mod neighbours;
+mod pxe;
 mod router;
 
 pub use arp::ArpSocket;
 pub use dhcp::DhcpSocket;
 pub use echo::EchoSocket;
 pub use neighbours::mac_of;
+pub use pxe::PxeSocket;
 pub use router::{RouterMessage, RouterSocket};
 
 use std::io;
