@@ -52,7 +52,7 @@ fn host() -> Vec<Event> {
         },
     ]
     .into_iter()
-    .map(|step| Event { at, machine: None, client: None, step })
+    .map(|step| Event { at, machine: None, client: None, interface: None, step })
     .collect()
 }
 

@@ -65,8 +65,8 @@ object per event and line:
 ```
 
 `at` is the time (RFC 3339, UTC), `machine` the machine's MAC address (absent when the event is about the host, or when
-nobody knows whose the address is), `client` the IPv4 address that asked (for files alone), `step` the kind of event; the
-other fields depend on it. A `?` marks fields that may be absent. Readers should pass over steps and
+nobody knows whose the address is), `client` the IPv4 address that asked (for files alone), `interface` where a DHCP message
+arrived (where more than one is served), `step` the kind of event; the other fields depend on it. A `?` marks fields that may be absent. Readers should pass over steps and
 fields they do not know: there will be more.
 
 This page is printed from `crates/journal/src/catalogue.rs`, and a test compares the two.

@@ -18,6 +18,9 @@ pub struct Event {
     /// The address that asked, where that is how the machine was told: for files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Ipv4Addr>,
+    /// Where a DHCP message arrived, where more than one interface is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
     #[serde(flatten)]
     pub step: Step,
 }

@@ -91,12 +91,17 @@ impl Journal {
 
     /// [`Journal::append`] of what the machine at this address asked for.
     pub fn append_from(&self, client: Ipv4Addr, machine: Option<Mac>, step: Step) {
-        self.0.append(Event { at: now(), machine, client: Some(client), step });
+        self.0.append(Event { at: now(), machine, client: Some(client), interface: None, step });
+    }
+
+    /// [`Journal::append`] of what arrived on this interface.
+    pub fn append_on(&self, interface: &str, machine: Option<Mac>, step: Step) {
+        self.0.append(Event { at: now(), machine, client: None, interface: Some(interface.to_owned()), step });
     }
 
     /// [`Journal::append`] with the time given, for tests and for what is known only afterwards.
     pub fn append_at(&self, at: Timestamp, machine: Option<Mac>, step: Step) {
-        self.0.append(Event { at, machine, client: None, step });
+        self.0.append(Event { at, machine, client: None, interface: None, step });
     }
 
     /// Everything from now on.
@@ -303,7 +308,13 @@ impl LogFile {
                 && !std::mem::replace(&mut warned, true)
                 && let Some(journal) = journal.upgrade()
             {
-                journal.append(Event { at: Timestamp::now(), machine: None, client: None, step: self.warning(&error) });
+                journal.append(Event {
+                    at: Timestamp::now(),
+                    machine: None,
+                    client: None,
+                    interface: None,
+                    step: self.warning(&error),
+                });
             }
         }
     }
@@ -336,7 +347,13 @@ fn push_line(lines: &mut Vec<u8>, event: &Event) {
 /// The event that stands in a record for those that were lost.
 pub(crate) fn gap(missing: u64) -> Event {
     let text = format!("{missing} events came too fast and are missing here");
-    Event { at: Timestamp::now(), machine: None, client: None, step: Step::Warning { text, fix: None } }
+    Event {
+        at: Timestamp::now(),
+        machine: None,
+        client: None,
+        interface: None,
+        step: Step::Warning { text, fix: None },
+    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,13 @@ fn samples() -> Vec<Step> {
 }
 
 fn event(step: Step, machine: Option<Mac>) -> Event {
-    Event { at: Timestamp::from_microsecond(1_767_225_600_123_456).unwrap(), machine, client: None, step }
+    Event {
+        at: Timestamp::from_microsecond(1_767_225_600_123_456).unwrap(),
+        machine,
+        client: None,
+        interface: None,
+        step,
+    }
 }
 
 #[test]

@@ -31,7 +31,13 @@ impl Tale {
     }
 
     pub fn step(mut self, millis: i64, step: Step) -> Tale {
-        self.events.push(Event { at: after_millis(millis), machine: Some(self.machine), client: None, step });
+        self.events.push(Event {
+            at: after_millis(millis),
+            machine: Some(self.machine),
+            client: None,
+            interface: None,
+            step,
+        });
         self
     }
 

@@ -22,6 +22,11 @@ impl Reporter {
         self.follow(machine, step, |step| self.journal.append(machine, step));
     }
 
+    /// Something happened to a machine that we heard on this interface.
+    pub fn step_on(&self, interface: &str, machine: Option<Mac>, step: Step) {
+        self.follow(machine, step, |step| self.journal.append_on(interface, machine, step));
+    }
+
     fn follow(&self, machine: Option<Mac>, step: Step, append: impl FnOnce(Step)) {
         let up = machine.is_some_and(|mac| self.machines.follow(mac, &step, Instant::now()));
         append(step);

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use config::{Config, Gives, Range};
 use journal::{Event, Line as Words, Protocol, Step, Tone};
-use mac::Mac;
 
 /// How bad it is: syslog's numbers (RFC 5424 section 6.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +84,7 @@ impl Lines {
             | Step::DhcpNak { .. }
             | Step::DhcpDecline { .. }
             | Step::DhcpRelease { .. }
-            | Step::DhcpIgnored { .. } => self.dhcp(event.machine, &event.step),
+            | Step::DhcpIgnored { .. } => self.dhcp(event),
             Step::FileSent { .. } | Step::SizeProbe { .. } | Step::FileFailed { .. } | Step::FileNotFound { .. } => {
                 self.file(event.client, &event.step)
             }
@@ -95,13 +94,14 @@ impl Lines {
         }
     }
 
-    fn dhcp(&self, machine: Option<Mac>, step: &Step) -> Vec<Line> {
-        let mac = machine.map(|mac| mac.to_string()).unwrap_or_default();
+    fn dhcp(&self, event: &Event) -> Vec<Line> {
+        let interface = event.interface.as_ref().unwrap_or(&self.interface);
+        let mac = event.machine.map(|mac| mac.to_string()).unwrap_or_default();
         let line = |message: &str, address: Option<&Ipv4Addr>, rest: &str| {
             let address = address.map(|address| format!("{address} ")).unwrap_or_default();
-            Line::info(Part::Dhcp, format!("{message}({}) {address}{mac} {rest}", self.interface))
+            Line::info(Part::Dhcp, format!("{message}({interface}) {address}{mac} {rest}"))
         };
-        let ordinary = match step {
+        let ordinary = match &event.step {
             Step::DhcpDiscover { asked, .. } => vec![line("DHCPDISCOVER", asked.as_ref(), "")],
             Step::DhcpOffer { address, boot_file, because } => {
                 let mut lines = vec![line("DHCPOFFER", Some(address), "")];
@@ -127,7 +127,7 @@ impl Lines {
             }
             Step::DhcpDecline { address } => return vec![line("DHCPDECLINE", Some(address), "")],
             Step::DhcpIgnored { because } => {
-                let text = format!("request({}) {mac} ignored: {because}", self.interface);
+                let text = format!("request({interface}) {mac} ignored: {because}");
                 return vec![Line::info(Part::Dhcp, text)];
             }
             _ => Vec::new(),
@@ -313,14 +313,27 @@ impl Counts {
 mod tests {
     use journal::{Role, Stage};
 
+    use mac::Mac;
+
     use super::*;
 
     const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 200);
 
     fn texts(lines: &Lines, step: Step) -> Vec<String> {
+        texts_on(None, lines, step)
+    }
+
+    fn texts_on(interface: Option<&str>, lines: &Lines, step: Step) -> Vec<String> {
+        let interface = interface.map(str::to_owned);
         let at = "2026-01-01T00:00:00Z".parse().unwrap();
-        let event = Event { at, machine: Some(Mac([0x52, 0x54, 0, 0, 0, 1])), client: Some(HOST), step };
+        let event = Event { at, machine: Some(Mac([0x52, 0x54, 0, 0, 0, 1])), client: Some(HOST), interface, step };
         lines.of(&event).into_iter().map(|line| format!("{}: {}", line.part.name(), line.text)).collect()
+    }
+
+    #[test]
+    fn of_several_interfaces_the_one_is_named_where_it_was() {
+        let lines = texts_on(Some("lab"), &net(), discover(None));
+        assert!(lines[0].starts_with("dnsmasq-dhcp: DHCPDISCOVER(lab) "), "{lines:?}");
     }
 
     fn net() -> Lines {

@@ -33,22 +33,14 @@ const MAX_TRIES: u8 = 8;
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Through this link: a place in [`Settings::links`].
-    Send {
-        link: usize,
-        reply: Reply,
-    },
+    Send { link: usize, reply: Reply },
     /// From port 4011.
-    SendPxe {
-        link: usize,
-        reply: Reply,
-    },
+    SendPxe { link: usize, reply: Reply },
     /// Ask whether somebody uses the address; answers come back through [`Engine::address_answered`].
-    Probe {
-        link: usize,
-        address: Ipv4Addr,
-        how: ConflictCheck,
-    },
+    Probe { link: usize, address: Ipv4Addr, how: ConflictCheck },
     Happened {
+        /// Where the message arrived that led to it.
+        link: Option<usize>,
         machine: Option<Mac>,
         step: Step,
     },
@@ -80,6 +72,8 @@ pub struct Engine {
     store_broken: bool,
     /// Whether somebody wants to hear of leases.
     watched: bool,
+    /// Where the message arrived that is being dealt with.
+    link: Option<usize>,
 }
 
 /// An acknowledgement that waits for its lease.
@@ -111,6 +105,7 @@ impl Engine {
             effects: Vec::new(),
             store_broken: false,
             watched: false,
+            link: None,
         }
     }
 
@@ -129,6 +124,7 @@ impl Engine {
     /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from
     /// it shows in [`Engine::drain`], after [`Engine::flush`] where a lease is involved.
     pub fn handle(&mut self, now: Clock, link: usize, octets: &[u8]) {
+        self.link = Some(link);
         self.hear(now, link, Door::Dhcp, octets);
     }
 
@@ -336,6 +332,7 @@ impl Engine {
 
     fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
         let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about } = pending;
+        self.link = Some(link);
         match result {
             Ok(lease) => {
                 self.holds.release(lease.address());
@@ -404,6 +401,7 @@ impl Engine {
 
     /// Goes on with a request that waited for a probe: offers the probed address, or seeks another.
     fn resume(&mut self, now: Clock, probe: &Probe, address: Option<Ipv4Addr>) {
+        self.link = Some(probe.link);
         let packet = Packet::parse(&probe.request).expect("it was parsed when the probe began");
         // The configuration may have changed since, so that nothing serves it any more.
         let Some(ctx) = self.ctx(now, probe.link, packet, probe.mac) else { return };
@@ -473,6 +471,6 @@ impl Engine {
     }
 
     pub(super) fn happened(&mut self, machine: Option<Mac>, step: Step) {
-        self.effects.push(Effect::Happened { machine, step });
+        self.effects.push(Effect::Happened { link: self.link, machine, step });
     }
 }

@@ -265,8 +265,12 @@ impl Loop {
                     let _ = self.watcher.as_ref().map(|watcher| watcher.send(change));
                     continue;
                 }
-                Effect::Happened { machine, step } => {
-                    self.reporter.step(machine, step);
+                Effect::Happened { link, machine, step } => {
+                    // With one interface alone there is nothing to tell apart.
+                    match link.filter(|_| self.links.len() > 1) {
+                        Some(link) => self.reporter.step_on(self.links[link].sockets.dhcp.interface(), machine, step),
+                        None => self.reporter.step(machine, step),
+                    }
                     continue;
                 }
             };

@@ -44,6 +44,11 @@ impl DhcpSocket {
         Ok(DhcpSocket { udp, frames, interface: interface.clone(), server })
     }
 
+    /// The name of the interface that it is on.
+    pub fn interface(&self) -> &str {
+        &self.interface.name
+    }
+
     /// The next datagram; `None` when nothing waits.
     pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
         let octets = nix::sys::socket::recv(self.udp.as_raw_fd(), buffer, MsgFlags::empty()).ok()?;
