@@ -74,7 +74,6 @@ fn boot(scene: &Scene, firmware: Firmware, options: &str) -> VmReport {
 }
 
 #[test]
-#[ignore = "proxyDHCP is not served yet; with dnsmasq 2.90 in lanboot's place this scene boots"]
 fn bios_boots_beside_a_dnsmasq_that_gives_only_addresses() {
     let scene = Scene::new("proxy-bios").with_pxelinux();
     boot(&scene, Firmware::Bios, "--pxe-service=x86PC,guest,pxelinux.0");
@@ -82,7 +81,6 @@ fn bios_boots_beside_a_dnsmasq_that_gives_only_addresses() {
 
 /// By way of iPXE: behind a shim, GRUB asks the server that gave the address for its files, and that one has none.
 #[test]
-#[ignore = "proxyDHCP is not served yet; with dnsmasq 2.90 in lanboot's place this scene boots"]
 fn uefi_boots_beside_a_dnsmasq_that_gives_only_addresses() {
     let scene = Scene::new("proxy-uefi");
     let tftp = scene.folder.join("tftp");
