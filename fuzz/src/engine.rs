@@ -149,7 +149,7 @@ impl Bench {
                 Effect::SendPxe { .. } => unreachable!("nothing was sent to port 4011"),
                 Effect::Probe { link, address, .. } => {
                     assert!(link < self.witness.links());
-                    self.witness.in_network(address);
+                    self.witness.probed(address);
                     self.probes.push_back(address);
                     if self.probes.len() > BURST {
                         self.probes.pop_front();

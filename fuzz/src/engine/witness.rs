@@ -24,6 +24,8 @@ pub struct Witness {
     former: Vec<Dhcp>,
     seen: Arc<Mutex<Seen>>,
     heard: VecDeque<Vec<u8>>,
+    /// Who sent the last of them.
+    last: Option<ClientKey>,
     offers: HashMap<Ipv4Addr, (ClientKey, Instant)>,
 }
 
@@ -39,7 +41,14 @@ struct Seen {
 
 impl Witness {
     pub fn new(settings: Settings) -> Witness {
-        Witness { settings, former: Vec::new(), seen: Arc::default(), heard: VecDeque::new(), offers: HashMap::new() }
+        Witness {
+            settings,
+            former: Vec::new(),
+            seen: Arc::default(),
+            heard: VecDeque::new(),
+            last: None,
+            offers: HashMap::new(),
+        }
     }
 
     pub fn store(&self) -> Box<dyn LeaseStore> {
@@ -53,10 +62,9 @@ impl Witness {
 
     pub fn heard(&mut self, octets: &[u8]) {
         let Ok(packet) = Packet::parse(octets) else { return };
+        self.last = self.key(&packet);
         if packet.message_type() != Some(MessageType::Discover) {
-            // The client may have given up what it was offered.
-            let key = self.key(&packet);
-            self.offers.retain(|_, (client, _)| Some(&*client) != key.as_ref());
+            self.gives_up();
         }
         self.heard.push_front(octets.to_vec());
         self.heard.truncate(REMEMBERED);
@@ -67,6 +75,8 @@ impl Witness {
     }
 
     pub fn reconfigured(&mut self, dhcp: Dhcp) {
+        // Who is who may be another question now.
+        self.offers.clear();
         self.former.push(std::mem::replace(&mut self.settings.dhcp, dhcp));
     }
 
@@ -80,7 +90,19 @@ impl Witness {
         self.terms().map(|dhcp| dhcp.dynamic().map(in_range).sum::<usize>() + dhcp.hosts.len()).sum()
     }
 
-    pub fn in_network(&self, address: Ipv4Addr) {
+    /// The last client may have given up what it was offered.
+    fn gives_up(&mut self) {
+        let last = &self.last;
+        self.offers.retain(|_, (client, _)| Some(&*client) != last.as_ref());
+    }
+
+    /// A client that is sought another address, as it asks from elsewhere, loses the one that it was offered.
+    pub fn probed(&mut self, address: Ipv4Addr) {
+        self.in_network(address);
+        self.gives_up();
+    }
+
+    fn in_network(&self, address: Ipv4Addr) {
         let reserved = self.terms().any(|dhcp| dhcp.hosts.at(address).is_some());
         let in_range = |(first, last): (Ipv4Addr, Ipv4Addr)| (first..=last).contains(&address);
         let given_out = self.terms().any(|dhcp| dhcp.dynamic().any(in_range));

@@ -96,7 +96,17 @@ impl Lowering {
 
     pub(super) fn ranges(&mut self, around: &dyn Surroundings) -> Vec<Range> {
         let nics = around.interfaces();
-        std::mem::take(&mut self.dhcp_ranges).iter().map(|range| lower_range(range, &nics)).collect()
+        let said = std::mem::take(&mut self.dhcp_ranges);
+        let ranges: Vec<Range> = said.iter().map(|range| lower_range(range, &nics)).collect();
+        for (said, range) in said.iter().zip(&ranges) {
+            let Gives::Addresses(first, last) = range.gives else { continue };
+            if !range.subnet.contains(&last) {
+                let what = format!("the range {first} to {last} goes beyond its network, {}", range.subnet);
+                let fix = "end it within that network, or write the netmask of a wider one behind it";
+                self.found.push(Diagnostic::error(what).at(said.start.place.clone()).fix(fix));
+            }
+        }
+        ranges
     }
 
     pub(super) fn shared_network(&mut self, shared: &SharedNetwork) {
