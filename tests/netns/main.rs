@@ -14,6 +14,7 @@ mod harness;
 mod http_clients;
 mod kill9;
 mod nat;
+mod proxy;
 mod raw;
 mod restore;
 mod rival;

@@ -10,7 +10,7 @@ use crate::snapshot::Snapshot;
 const SERVE: &str = "--interface port0 --address 10.0.1.1/24";
 
 /// dnsmasq gives out addresses on the `eth0` of this computer, and writes down what it hears.
-fn dnsmasq(network: &Network) -> Program {
+pub fn addresses_only(network: &Network) -> Program {
     network.run("ip address add 10.0.1.9/24 dev eth0");
     let mut dnsmasq = Program::start(network.command(
         "dnsmasq --no-daemon --port=0 --conf-file=/dev/null --pid-file= --user=root --leasefile-ro --no-ping \
@@ -24,14 +24,14 @@ fn assert_names_it(told: &str, network: &Network, interface: &str) {
     let rival =
         format!("another DHCP server answers on {interface}: 10.0.1.9 ({}) offered 10.0.1.", network.mac("eth0"));
     assert!(told.contains(&rival), "{told}");
-    assert!(told.contains("--force") && told.contains("--no-dhcp"), "{told}");
+    assert!(told.contains("--force") && told.contains("--proxy") && told.contains("mode = \"proxy\""), "{told}");
 }
 
 #[test]
 fn up_and_check_name_another_server_and_change_nothing() {
     let host = Host::new();
     let other = host.network.neighbour("port0");
-    let mut dnsmasq = dnsmasq(&other);
+    let mut dnsmasq = addresses_only(&other);
     for command in ["up", "check"] {
         let told = host.refuses(&format!("{command} {SERVE}"));
         assert_names_it(&told, &other, "port0");
@@ -43,7 +43,7 @@ fn up_and_check_name_another_server_and_change_nothing() {
 fn a_server_behind_a_port_of_our_bridge_is_found_and_the_bridge_taken_away_again() {
     let host = Host::new();
     let other = host.network.neighbour("port0");
-    let _dnsmasq = dnsmasq(&other);
+    let _dnsmasq = addresses_only(&other);
     let told = host.refuses("up --bridge net=10.0.1.1/24 --port port0");
     assert_names_it(&told, &other, "net");
 }
@@ -52,7 +52,7 @@ fn a_server_behind_a_port_of_our_bridge_is_found_and_the_bridge_taken_away_again
 fn a_server_on_a_wire_that_is_reached_only_by_serving_is_found_and_all_is_put_back() {
     let host = Host::new();
     let other = host.network.neighbour("port0");
-    let _dnsmasq = dnsmasq(&other);
+    let _dnsmasq = addresses_only(&other);
     let _theirs = host.network.neighbour("theirs0");
     for line in ["add theirs type bridge", "set dev theirs0 master theirs", "set dev theirs up"] {
         host.network.run(&format!("ip link {line}"));
@@ -68,7 +68,7 @@ fn a_server_on_a_wire_that_is_reached_only_by_serving_is_found_and_all_is_put_ba
 fn check_asks_on_the_ports_of_a_bridge_that_is_yet_to_be_made() {
     let host = Host::new();
     let other = host.network.neighbour("port0");
-    let _dnsmasq = dnsmasq(&other);
+    let _dnsmasq = addresses_only(&other);
     assert_names_it(&host.refuses("check --bridge net=10.0.1.1/24 --port port0"), &other, "port0");
 }
 
@@ -76,7 +76,7 @@ fn check_asks_on_the_ports_of_a_bridge_that_is_yet_to_be_made() {
 fn forced_it_serves_beside_the_other_server() {
     let host = Host::new();
     let (other, client) = (host.network.neighbour("port0"), host.network.neighbour("port1"));
-    let _dnsmasq = dnsmasq(&other);
+    let _dnsmasq = addresses_only(&other);
     let before = Snapshot::of(&host.network);
     let mut server = host.up_carefully("--bridge net=10.0.1.1/24 --port port0 --port port1 --force");
     // The machine may take either's offer, but it has two to choose from.
@@ -90,7 +90,7 @@ fn forced_it_serves_beside_the_other_server() {
 fn without_dhcp_nobody_is_asked() {
     let host = Host::new();
     let other = host.network.neighbour("port0");
-    let dnsmasq = dnsmasq(&other);
+    let dnsmasq = addresses_only(&other);
     let server = host.up_carefully(&format!("{SERVE} --no-dhcp"));
     server.stop();
     dnsmasq.signal(Signal::SIGTERM);

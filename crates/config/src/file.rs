@@ -126,6 +126,7 @@ impl<'a> Reader<'a> {
             pools,
             hosts,
             enabled: self.truth(section, "enabled"),
+            mode: self.text(section, "mode", value::mode),
             ranges: self.texts(section, "range", value::range),
             lease: self.text(section, "lease", value::lease),
             allocation: self.text(section, "allocation", value::allocation),

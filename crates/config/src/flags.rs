@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Mode;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::said::{self, Given, Said};
 use crate::value::{self, Wrong};
@@ -23,6 +24,8 @@ pub struct Flags {
     pub forwards: Vec<String>,
     /// `--no-dhcp`
     pub no_dhcp: bool,
+    /// `--proxy`
+    pub proxy: bool,
     /// `--range FIRST-LAST`, repeatable
     pub ranges: Vec<String>,
     /// `--lease TIME`
@@ -108,6 +111,9 @@ impl Reader<'_> {
         if flags.no_dhcp {
             self.said.dhcp.enabled = Some(self.given("dhcp.enabled", "--no-dhcp".into(), false));
         }
+        if flags.proxy {
+            self.said.dhcp.mode = Some(self.given("dhcp.mode", "--proxy".into(), Mode::Proxy));
+        }
         self.said.dhcp.ranges = self.texts("--range", "dhcp.range", &flags.ranges, value::range);
         self.said.dhcp.lease = self.text("--lease", "dhcp.lease", &flags.lease, value::lease);
         self.said.dhcp.allocation = self.text("--allocation", "dhcp.allocation", &flags.allocation, value::allocation);
@@ -157,6 +163,7 @@ impl Reader<'_> {
         if flags.no_dhcp {
             let range = flags.ranges.first().map(|range| format!("--range {range}"));
             let others = [
+                flags.proxy.then(|| "--proxy".to_owned()),
                 range,
                 some("--lease", &flags.lease),
                 some("--allocation", &flags.allocation),

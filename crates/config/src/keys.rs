@@ -51,6 +51,8 @@ pub const KEYS: &[Key] = &[
     key("network.forward", "to", "address[:port]", "required", "Where it leads; without a port, to the same one.", r#""10.0.1.100:587""#, ""),
 
     key("dhcp", "enabled", "true or false", "true", "Give out addresses.", "false", "--no-dhcp"),
+    key("dhcp", "mode", "`server` or `proxy`", "server", "Who gives out addresses. `proxy`: another server on this network does, and lanboot tells machines what to boot (proxyDHCP, on UDP ports 67 and 4011).",
+        r#""proxy""#, "--proxy"),
     key("dhcp", "range", "range or list of ranges", "from the 100th of 256 addresses to the last", "What to give out. Both ends are included; lanboot's own address is left out by itself.",
         r#""10.0.1.200-10.0.1.253""#, "--range FIRST-LAST, repeatable"),
     key("dhcp", "lease", "time or `infinite`", "12h", "For how long an address is given: from 2m to 136 years.", r#""12h""#, "--lease TIME"),

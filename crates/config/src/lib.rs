@@ -141,6 +141,15 @@ pub struct Dhcp {
     pub rules: boot::rules::Rules,
 }
 
+/// Who gives out addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Server,
+    /// Another server; we say what to boot.
+    Proxy,
+}
+
 /// What says which file a machine boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Chooser {

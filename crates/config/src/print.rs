@@ -111,18 +111,32 @@ impl Printer {
                 && range.subnet == first.subnet
                 && range.broadcast == range.subnet.broadcast()
         };
+        let is_proxy = |range: &crate::Range| {
+            let plain = range.set.is_none() && range.when.is_empty() && own == Some(range.subnet);
+            range.gives == crate::Gives::Proxy && plain
+        };
+        if let [range] = dhcp.ranges.as_slice()
+            && is_proxy(range)
+        {
+            self.text("mode", "proxy");
+            return self.rest_of_dhcp(dhcp, own, false);
+        }
         let as_pools = !dhcp.ranges.iter().all(|range| plain(&range)) || dhcp.ranges.is_empty();
         if !as_pools {
             self.texts("range", dhcp.dynamic().map(show));
             self.text("lease", time(dhcp.ranges[0].lease));
         }
+        dhcp.lease_limit.inspect(|limit| self.bare("lease_limit", limit));
+        self.rest_of_dhcp(dhcp, own, as_pools);
+    }
+
+    fn rest_of_dhcp(&mut self, dhcp: &Dhcp, own: Option<Ipv4Net>, as_pools: bool) {
         let allocation = match dhcp.allocation {
             Allocation::Sequential => "sequential",
             Allocation::Hashed => "hashed",
         };
         self.text("allocation", allocation);
         self.bare("authoritative", dhcp.authoritative);
-        dhcp.lease_limit.inspect(|limit| self.bare("lease_limit", limit));
         let conflict_check = match dhcp.conflict_check {
             ConflictCheck::Arp => "arp",
             ConflictCheck::Icmp => "icmp",

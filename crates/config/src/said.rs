@@ -12,7 +12,7 @@ use dhcp::Platform;
 use ipnet::Ipv4Net;
 use mac::Mac;
 
-use crate::{Allocation, ConflictCheck, Gives, Identity, Place, Transport, UniqueRoot};
+use crate::{Allocation, ConflictCheck, Gives, Identity, Mode, Place, Transport, UniqueRoot};
 
 /// A value and where it was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,7 @@ pub type Range = (Ipv4Addr, Ipv4Addr);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dhcp {
     pub enabled: Option<Given<bool>>,
+    pub mode: Option<Given<Mode>>,
     pub ranges: Vec<Given<Range>>,
     pub lease: Option<Given<Duration>>,
     pub allocation: Option<Given<Allocation>>,
@@ -249,6 +250,7 @@ macro_rules! over {
 over!(Network { bridge, interface, address, ports, masquerade, forwards });
 over!(Dhcp {
     enabled,
+    mode,
     ranges,
     lease,
     allocation,

@@ -12,7 +12,7 @@ use ipnet::Ipv4Net;
 use mac::Mac;
 
 use crate::nearest::nearest;
-use crate::{Allocation, ConflictCheck, Gives, Identity, Transport, UniqueRoot, said};
+use crate::{Allocation, ConflictCheck, Gives, Identity, Mode, Transport, UniqueRoot, said};
 
 /// What is wrong with a text.
 #[derive(Debug, PartialEq)]
@@ -359,6 +359,10 @@ pub(crate) fn forward(text: &str) -> Read<(Transport, Option<String>, u16, Socke
     };
     let port = port(number)?;
     Ok((transport(protocol)?, link.map(interface).transpose()?, port, forward_target(to, port)?))
+}
+
+pub(crate) fn mode(text: &str) -> Read<Mode> {
+    choice(text, &[("server", Mode::Server), ("proxy", Mode::Proxy)])
 }
 
 pub(crate) fn allocation(text: &str) -> Read<Allocation> {

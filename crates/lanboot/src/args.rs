@@ -103,6 +103,9 @@ pub struct Setup {
     /// Give out no addresses
     #[arg(long, help_heading = "DHCP")]
     pub no_dhcp: bool,
+    /// Say what to boot beside another server that gives out addresses
+    #[arg(long, help_heading = "DHCP")]
+    pub proxy: bool,
     /// Addresses to give out (repeatable)
     #[arg(long = "range", value_name = "FIRST-LAST", help_heading = "DHCP")]
     pub ranges: Vec<String>,
@@ -170,6 +173,7 @@ impl Setup {
             },
             forwards: self.forwards.clone(),
             no_dhcp: self.no_dhcp,
+            proxy: self.proxy,
             ranges: self.ranges.clone(),
             lease: self.lease.clone(),
             allocation: self.allocation.clone(),

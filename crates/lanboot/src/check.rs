@@ -110,7 +110,7 @@ fn wrong_boot_file(loaded: &Loaded) -> Option<Diagnostic> {
 /// Other DHCP servers, on the interface and on the wires of ports that are still to be put into the bridge.
 fn rivals(loaded: &Loaded) -> Vec<Diagnostic> {
     let network = &loaded.config.network;
-    if loaded.config.dhcp.is_none() {
+    if loaded.config.dhcp.as_ref().is_none_or(config::Dhcp::is_proxy_only) {
         return Vec::new();
     }
     let ports: &[String] = match &network.link {

@@ -75,6 +75,10 @@ fn print_address(config: &Config, args: &Explain) {
         println!("\nno address from us: DHCP is off");
         return;
     };
+    if dhcp.is_proxy_only() {
+        println!("\nan address from another DHCP server; from us what to boot, on ports 67 and 4011");
+        return;
+    }
     let who = Who { hardware: (1, &args.mac.0), client_id: None, name: None };
     let host = dhcp.hosts.find(who, &Tags::default(), |_| true);
     match host.and_then(|host| host.address) {

@@ -57,6 +57,13 @@ fn print(who: &str, effect: &Effect) {
             println!("{who} asks for an address: {address}, {boots}");
             because.iter().for_each(|because| println!("  because of {because}"));
         }
+        Effect::Happened { step: Step::ProxyAnswer { boot_file, because, .. }, .. } => {
+            let boots = boot_file
+                .as_ref()
+                .map_or("a menu, or more on port 4011".to_owned(), |file| format!("boot file {file}"));
+            println!("{who} asks for an address, which another server gives it: {boots}");
+            because.iter().for_each(|because| println!("  because of {because}"));
+        }
         Effect::Happened { step: Step::DhcpIgnored { because }, .. } => {
             println!("{who} asks for an address: no answer\n  because {because}");
         }

@@ -128,6 +128,8 @@ pub fn network(config: &Config) -> NetworkSpec {
 pub fn ports(config: &Config) -> Vec<(host::Transport, u16, &'static str)> {
     let mut ports = Vec::new();
     ports.extend(config.dhcp.iter().map(|_| (host::Transport::Udp, 67, "dhcp.enabled")));
+    let boot_server = config.dhcp.iter().filter(|dhcp| dhcp.listens_on_4011());
+    ports.extend(boot_server.map(|_| (host::Transport::Udp, 4011, "dhcp.mode")));
     let on_some = config.served.is_empty() || config.served.iter().any(|served| served.tftp);
     ports.extend(config.tftp.iter().filter(|_| on_some).map(|tftp| (host::Transport::Udp, tftp.port, "tftp.port")));
     ports.extend(config.http.iter().map(|http| (host::Transport::Tcp, http.port, "http.port")));
@@ -145,6 +147,7 @@ pub fn taken_ports(loaded: &Loaded, address: std::net::Ipv4Addr) -> Vec<Diagnost
             let fix = match key {
                 "http.port" => format!("{}, or choose another port: --http-port 8080", holder.fix()),
                 "tftp.port" => format!("{}, or serve no TFTP: --no-tftp", holder.fix()),
+                "dhcp.mode" => holder.fix(),
                 _ => format!("{}, or give out no addresses: --no-dhcp", holder.fix()),
             };
             found.push(Diagnostic::error(holder.to_string()).at(place_of(loaded, key)).fix(fix));

@@ -40,6 +40,9 @@ pub fn text(config: &Config, applied: &Applied, known_leases: usize, style: &Sty
 fn services(config: &Config, server: std::net::Ipv4Addr, known: usize) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     rows.push(match &config.dhcp {
+        Some(dhcp) if dhcp.is_proxy_only() => {
+            ("proxy", format!("{server}:67 and {server}:4011, beside the server that gives out addresses"))
+        }
         Some(dhcp) => {
             let ranges: Vec<_> = dhcp.dynamic().map(|(first, last)| format!("{first} to {last}")).collect();
             let known = match known {

@@ -145,7 +145,8 @@ impl Network {
     pub fn up(loaded: &Loaded, plan: &Plan, force: bool) -> Result<Network, Diagnostics> {
         let config = &loaded.config;
         let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
-        let looks = config.dhcp.is_some() && !force && (has_ports || !plan.made);
+        let gives_addresses = config.dhcp.as_ref().is_some_and(|dhcp| !dhcp.is_proxy_only());
+        let looks = gives_addresses && !force && (has_ports || !plan.made);
         // A wire that the plan has yet to reach, by a port or by an interface that is down, can be asked only afterwards.
         let out_of_reach =
             plan.made || plan.actions.iter().any(|a| matches!(a, Action::Enslave { .. } | Action::BringUp { .. }));
@@ -275,8 +276,8 @@ fn refuse_rivals(interface: &str) -> Result<(), Diagnostics> {
 pub fn rival_found(interface: &str, rival: &rival::Rival) -> Diagnostic {
     let rival::Rival { server, mac, offered } = rival;
     Diagnostic::error(format!("another DHCP server answers on {interface}: {server} ({mac}) offered {offered}")).fix(
-        "stop that server, or leave the addresses to it (--no-dhcp) and name this host as boot server there, or, if \
-         there are to be two: --force",
+        "leave the addresses to it and say only what to boot: --proxy, or mode = \"proxy\" in [dhcp]; or stop that \
+         server; or, if there are to be two: --force",
     )
 }
 

@@ -161,8 +161,11 @@ impl Bound {
         let dhcp = match settings.dhcp {
             Some(terms) if !dhcp.is_empty() => {
                 let (links, sockets): (Vec<_>, Vec<_>) = dhcp.into_iter().unzip();
-                for link in &links {
+                for (link, sockets) in links.iter().zip(&sockets) {
                     reporter.step(None, listening("DHCP", 67, link.addresses[0].addr()));
+                    if sockets.pxe.is_some() {
+                        reporter.step(None, listening("PXE", 4011, link.addresses[0].addr()));
+                    }
                 }
                 let settings = dhcp::Settings { links, dhcp: terms, policy };
                 Some(DhcpService::start(settings, sockets, store, reporter, orders)?)

@@ -12,7 +12,7 @@ use super::{Resolver, Subnet, value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::said::{Given, Pool, Range};
 use crate::value::host_addresses;
-use crate::{Chooser, Dhcp, Gives};
+use crate::{Chooser, ConflictCheck, Dhcp, Gives, Mode};
 
 /// What is given out when no range is named: from the 100th of every 256 addresses to the last. `10.0.1.100` to
 /// `10.0.1.254` in `10.0.1.0/24`; the lower part is left for addresses that people set by hand.
@@ -42,14 +42,27 @@ impl Resolver<'_> {
             when: TagExpr::default(),
         };
         let pools = said.pools.iter().map(|pool| pool_range(pool, net, lease));
+        let proxies = value(&said.mode) == Some(Mode::Proxy);
+        let ranges: Vec<crate::Range> = match proxies {
+            true => vec![crate::Range { gives: Gives::Proxy, ..range((net.addr(), net.addr())) }],
+            false => ranges.into_iter().map(range).chain(pools).collect(),
+        };
+        if proxies {
+            self.gives_nothing();
+        }
+        let mut rules = said.rules.clone().unwrap_or_default();
+        rules.pxe.enabled |= ranges.iter().any(|range| range.gives == Gives::Proxy);
         let dhcp = Dhcp {
-            ranges: ranges.into_iter().map(range).chain(pools).collect(),
+            ranges,
             shared: Vec::new(),
             hosts,
             allocation: value(&said.allocation).unwrap_or_default(),
             authoritative: value(&said.authoritative).unwrap_or(true),
             lease_limit: value(&said.lease_limit),
-            conflict_check: value(&said.conflict_check).unwrap_or_default(),
+            conflict_check: match proxies {
+                true => ConflictCheck::Off,
+                false => value(&said.conflict_check).unwrap_or_default(),
+            },
             conflict_wait: value(&said.conflict_wait).unwrap_or(Duration::from_millis(300)),
             identity: value(&said.identity).unwrap_or_default(),
             router,
@@ -59,9 +72,27 @@ impl Resolver<'_> {
                 Some(Given { value: None, .. }) => Chooser::Rules,
                 _ => Chooser::Policy,
             },
-            rules: said.rules.clone().unwrap_or_default(),
+            rules,
         };
         (value(&said.enabled) != Some(false)).then_some(dhcp)
+    }
+
+    /// Complains of all that is said of addresses where another server gives them out.
+    fn gives_nothing(&mut self) {
+        let said = &self.said.dhcp;
+        let mode = said.mode.as_ref().map_or(Place::Host, |mode| mode.place.clone());
+        let ranges = said.ranges.iter().map(|given| ("range", &given.place));
+        let pools = said.pools.iter().map(|pool| ("pool", &pool.gives.place));
+        let lease = said.lease.iter().map(|given| ("lease", &given.place));
+        let limit = said.lease_limit.iter().map(|given| ("lease limit", &given.place));
+        let mut given: Vec<_> = ranges.chain(pools).chain(lease).chain(limit).collect();
+        let addresses = self.said.machines.iter().filter_map(|machine| machine.address.as_ref());
+        given.extend(addresses.map(|given| ("machine's address", &given.place)));
+        for (what, place) in given {
+            let what = format!("this {what} is for nobody: in proxy mode another server gives out addresses");
+            let fix = "leave it out, or let lanboot give out addresses: mode = \"server\"";
+            self.found.push(Diagnostic::error(what).at(place.clone()).also(mode.clone(), "proxy mode").fix(fix));
+        }
     }
 
     fn ranges(&mut self, subnet: Option<&Subnet>) -> Vec<Range> {

@@ -74,6 +74,7 @@ pub fn read_flags(line: &str) -> Flags {
             "--masquerade" => flags.masquerade = Some(true),
             "--no-masquerade" => flags.masquerade = Some(false),
             "--no-dhcp" => flags.no_dhcp = true,
+            "--proxy" => flags.proxy = true,
             "--no-tftp" => flags.no_tftp = true,
             "--no-http" => flags.no_http = true,
             _ => {

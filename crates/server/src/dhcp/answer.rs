@@ -61,7 +61,7 @@ fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, address: Opti
     let us = ctx.network.us;
     let machine_id = proxy::machine_id(request);
     let menu;
-    let pxe = match dhcp.rules.pxe.client(request) {
+    let pxe = match dhcp.rules.pxe.client(request).filter(|_| dhcp.chooser == Chooser::Rules) {
         Some(Client { vendor, arch: Some(arch), .. }) => {
             // UEFI firmware that has but one file to choose finds it on port 4011.
             let alone = dhcp.rules.pxe.only_file(arch, &tags).is_some();

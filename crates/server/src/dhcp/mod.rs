@@ -6,6 +6,8 @@ mod changes;
 pub mod engine;
 mod probes;
 mod proxy;
+#[cfg(test)]
+mod proxy_tests;
 mod request;
 #[cfg(test)]
 mod tests;

@@ -21,18 +21,18 @@ use super::engine::{Effect, Engine};
 use super::{Link, Settings};
 use crate::machines::Machines;
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
 const WAIT: Duration = Duration::from_millis(300);
 
-fn host(last: u8) -> Ipv4Addr {
+pub(super) fn host(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 1, last)
 }
 
-fn mac(last: u8) -> Mac {
+pub(super) fn mac(last: u8) -> Mac {
     Mac([0x52, 0x54, 0, 0, 0, last])
 }
 
-fn range(first: u8, last: u8) -> Range {
+pub(super) fn range(first: u8, last: u8) -> Range {
     Range {
         subnet: "10.0.1.0/24".parse().unwrap(),
         broadcast: host(255),
@@ -43,7 +43,7 @@ fn range(first: u8, last: u8) -> Range {
     }
 }
 
-fn guide() -> Dhcp {
+pub(super) fn guide() -> Dhcp {
     Dhcp {
         ranges: vec![range(200, 253)],
         shared: vec![],
@@ -63,28 +63,28 @@ fn guide() -> Dhcp {
 }
 
 /// A server on a clock that only the test moves.
-struct Bench {
-    engine: Engine,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
     start: Instant,
     now: Duration,
 }
 
 /// What came out of the engine, the events aside.
 #[derive(Debug, Default)]
-struct Out {
-    replies: Vec<(MessageType, Vec<u8>, Destination)>,
+pub(super) struct Out {
+    pub(super) replies: Vec<(MessageType, Vec<u8>, Destination)>,
     probes: Vec<Ipv4Addr>,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     changes: Vec<LeaseChange>,
 }
 
 impl Out {
-    fn only(&self, kind: MessageType) -> Packet<'_> {
+    pub(super) fn only(&self, kind: MessageType) -> Packet<'_> {
         assert_eq!(self.replies.iter().map(|(kind, ..)| *kind).collect::<Vec<_>>(), [kind], "{:?}", self.steps);
         Packet::parse(&self.replies[0].1).unwrap()
     }
 
-    fn ignored(&self) -> &str {
+    pub(super) fn ignored(&self) -> &str {
         assert!(self.replies.is_empty());
         let why = self.steps.iter().find_map(|step| match step {
             Step::DhcpIgnored { because } => Some(because.as_str()),
@@ -95,7 +95,7 @@ impl Out {
 }
 
 impl Bench {
-    fn new(dhcp: Dhcp) -> Bench {
+    pub(super) fn new(dhcp: Dhcp) -> Bench {
         Bench::with_store(dhcp, Box::new(MemoryStore::default()))
     }
 
@@ -113,11 +113,11 @@ impl Bench {
         Bench { engine, start: Instant::now(), now: Duration::ZERO }
     }
 
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         Clock { wall: UnixSecs(1_000_000 + self.now.as_secs()), running: self.start + self.now }
     }
 
-    fn hears(&mut self, octets: &[u8]) -> Out {
+    pub(super) fn hears(&mut self, octets: &[u8]) -> Out {
         self.engine.handle(self.clock(), 0, octets);
         self.engine.flush(self.clock());
         self.out()
@@ -129,7 +129,7 @@ impl Bench {
         self.out()
     }
 
-    fn out(&mut self) -> Out {
+    pub(super) fn out(&mut self) -> Out {
         let mut out = Out::default();
         for effect in self.engine.drain() {
             match effect {
@@ -157,7 +157,7 @@ impl Bench {
     }
 }
 
-fn message(who: Mac, options: &[(u8, &[u8])]) -> Vec<u8> {
+pub(super) fn message(who: Mac, options: &[(u8, &[u8])]) -> Vec<u8> {
     let mut octets = vec![0; HEADER_OCTETS];
     octets[..3].copy_from_slice(&[1, 1, 6]);
     octets[28..34].copy_from_slice(&who.0);
