@@ -4,10 +4,12 @@
 //! A difference kept on purpose stands beside its scenario with the reason, and is printed (`--nocapture`); one that has
 //! gone is a failure too, so that the list stays true.
 
+mod calls;
 mod compare;
 #[path = "../netns/harness.rs"]
 #[allow(dead_code)] // it serves the tests of tests/netns too
 mod harness;
+mod live;
 mod messages;
 mod scenario;
 mod scenarios;

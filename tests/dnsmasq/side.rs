@@ -9,7 +9,7 @@ use std::time::Duration;
 use mac::Mac;
 use nix::sys::signal::Signal;
 
-use crate::harness::{Folder, Network, Program};
+use crate::harness::{Finished, Folder, Network, Program};
 use crate::messages::{self, Message, SERVER};
 use crate::wire::{Datagram, Wire};
 
@@ -29,7 +29,7 @@ pub enum Which {
 }
 
 pub struct Side {
-    which: Which,
+    pub which: Which,
     wire: Wire,
     /// `None` when it is to be heard why it does not answer.
     server: Option<Program>,
@@ -76,6 +76,27 @@ impl Side {
     /// The network at the other end of the server's cable.
     pub fn client(&self) -> &Network {
         &self.networks[1]
+    }
+
+    /// Where its files lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.server.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// Ends it as a service is ended. Its files are still there.
+    pub fn stop(&mut self) -> Finished {
+        let server = self.server.take().expect("it is ended once");
+        server.signal(Signal::SIGTERM);
+        server.finish()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> Finished {
+        self.server.take().expect("it is ended once").finish()
     }
 
     /// Everything that the server answers to one message.

@@ -8,6 +8,7 @@ mod files;
 mod import;
 mod lint;
 mod lists;
+mod live;
 pub mod lower;
 pub mod options;
 mod reader;
@@ -24,6 +25,7 @@ pub use files::{Disk, FileSystem};
 pub use import::{Imported, import};
 pub use lint::lint;
 pub use lists::{ethers, hosts_file, options_file};
+pub use live::{Lists, Reading};
 pub use options::Meaning;
 pub use text::Text;
 

@@ -20,6 +20,7 @@ mod state;
 mod sysctl;
 mod tap;
 mod undo;
+pub mod watch;
 
 use std::fmt;
 use std::net::SocketAddrV4;

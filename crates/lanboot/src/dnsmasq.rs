@@ -1,10 +1,15 @@
 //! `lanboot dnsmasq`, also under the name `dnsmasq`: the same services behind dnsmasq's own command line and files.
 
+mod book;
+mod call;
+mod keeper;
 mod lease_file;
 mod lines;
+mod live;
 mod log;
 mod privileges;
 mod process;
+mod script;
 mod signals;
 
 use std::ffi::OsString;
@@ -31,7 +36,7 @@ pub fn dnsmasq(args: &[OsString]) -> ExitCode {
         }
     };
     match directives.ask {
-        dnsmasq::Ask::Run => process::run(&directives),
+        dnsmasq::Ask::Run => process::run(directives),
         dnsmasq::Ask::Test => test(&directives),
         dnsmasq::Ask::Version => {
             println!("lanboot {}, in the place of dnsmasq 2.90", env!("CARGO_PKG_VERSION"));

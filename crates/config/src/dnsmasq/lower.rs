@@ -7,6 +7,7 @@ pub(super) mod hosts;
 pub(super) mod network;
 mod process;
 mod pxe;
+mod script;
 mod tftp;
 
 use std::net::Ipv4Addr;
@@ -23,13 +24,14 @@ pub use process::Process;
 use super::options::hosts::DhcpHost;
 use super::options::ranges::DhcpRange;
 use super::options::tags::TagTest;
-use super::{Directive, Directives, Meaning};
+use super::{Directive, Directives, Lists, Meaning};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::surroundings::Surroundings;
 use crate::{
     Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Network, Publish, Shared, Source,
 };
 use network::Where;
+pub use script::Script;
 
 /// The options that are read by their grammar and served. docs/dnsmasq.md says so of these, and of no others.
 #[rustfmt::skip]
@@ -38,6 +40,8 @@ pub const SERVED: &[&str] = &[
     "user", "group", "log-facility", "log-dhcp", "quiet-dhcp", "quiet-tftp",
     "interface", "except-interface", "no-dhcp-interface", "no-dhcpv4-interface", "listen-address", "bind-interfaces", "bind-dynamic", "port",
     "dhcp-range", "shared-network", "dhcp-host", "dhcp-lease-max", "dhcp-leasefile", "dhcp-authoritative", "dhcp-sequential-ip",
+    "dhcp-hostsfile", "dhcp-hostsdir", "dhcp-optsfile", "dhcp-optsdir", "read-ethers",
+    "leasefile-ro", "dhcp-script", "dhcp-scriptuser", "script-arp", "script-on-renewal",
     "dhcp-no-override", "no-ping",
     "dhcp-match", "dhcp-vendorclass", "dhcp-userclass", "dhcp-mac", "dhcp-circuitid", "dhcp-remoteid", "dhcp-subscrid",
     "dhcp-name-match", "tag-if", "dhcp-ignore",
@@ -52,6 +56,7 @@ pub const SERVED: &[&str] = &[
 pub struct Service {
     pub config: Config,
     pub process: Process,
+    pub script: Script,
 }
 
 /// Where dnsmasq keeps its leases on Debian unless told otherwise.
@@ -64,14 +69,26 @@ const LEASE_MAX: usize = 1000;
 /// # Errors
 /// Everything that is not served yet, and what does not fit together, each with its place.
 pub fn lower(directives: &Directives, around: &dyn Surroundings) -> Result<(Service, Diagnostics), Diagnostics> {
+    lower_with(directives, &Lists::default(), around)
+}
+
+/// As [`lower`], with what lists say that are read again while we serve.
+///
+/// # Errors
+/// As for [`lower`].
+pub fn lower_with(
+    directives: &Directives,
+    lists: &Lists,
+    around: &dyn Surroundings,
+) -> Result<(Service, Diagnostics), Diagnostics> {
     let mut lowering = Lowering::default();
-    for directive in &directives.list {
+    for directive in directives.list.iter().chain(lists.directives()) {
         lowering.take(directive);
     }
     let config = lowering.config(around);
-    let Lowering { found, process, .. } = lowering;
+    let Lowering { found, process, script, .. } = lowering;
     match config {
-        Some(config) if !found.has_errors() => Ok((Service { config, process }, found)),
+        Some(config) if !found.has_errors() => Ok((Service { config, process, script }, found)),
         _ => Err(found),
     }
 }
@@ -87,6 +104,7 @@ pub fn check(directives: &Directives) -> Diagnostics {
 pub(super) struct Lowering {
     pub(super) found: Diagnostics,
     process: Process,
+    script: Script,
     at: Where,
     dhcp_ranges: Vec<DhcpRange>,
     shared: Vec<Shared>,
@@ -108,7 +126,13 @@ impl Lowering {
             return;
         }
         let place = &directive.place;
+        if self.script.take(&directive.meaning) {
+            return;
+        }
         match &directive.meaning {
+            // What these lists say comes on its own.
+            Meaning::DhcpHostsFile(_) | Meaning::DhcpHostsDir(_) | Meaning::DhcpOptsFile(_) => {}
+            Meaning::DhcpOptsDir(_) | Meaning::ReadEthers => {}
             Meaning::Nothing | Meaning::NoDns | Meaning::BindInterfaces | Meaning::BindDynamic => {}
             Meaning::Interface(patterns) => {
                 self.at.interfaces.extend(patterns.iter().map(|pattern| (pattern.clone(), place.clone())));
@@ -203,7 +227,8 @@ impl Lowering {
         (!ranges.is_empty()).then(|| Dhcp {
             ranges,
             shared: self.shared.clone(),
-            hosts: Hosts::new(self.hosts.iter().map(hosts::host)),
+            // Of several lines for one machine, dnsmasq takes the last.
+            hosts: Hosts::new(self.hosts.iter().rev().map(hosts::host)),
             allocation: if self.sequential { Allocation::Sequential } else { Allocation::Hashed },
             authoritative: self.authoritative,
             lease_limit: Some(self.lease_max.unwrap_or(LEASE_MAX)),

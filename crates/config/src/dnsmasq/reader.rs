@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::live::is_left_out;
 use super::options::Said;
 use super::syntax::{self, Named};
 use super::table::Repeats;
@@ -238,10 +239,8 @@ impl Reader<'_> {
         let ends = |name: &str, suffix: &str| name.len() > suffix.len() && name.ends_with(suffix);
         for name in names {
             let text = name.to_string_lossy();
-            let is_hidden =
-                text.starts_with('.') || text.ends_with('~') || text.starts_with('#') && text.ends_with('#');
             let is_wanted = wanted.is_empty() || wanted.iter().any(|suffix| ends(&text, &suffix[1..]));
-            if !is_hidden && is_wanted && !unwanted.iter().any(|suffix| ends(&text, suffix)) {
+            if !is_left_out(&text) && is_wanted && !unwanted.iter().any(|suffix| ends(&text, suffix)) {
                 self.file(&path.join(&name), folder.place());
             }
         }

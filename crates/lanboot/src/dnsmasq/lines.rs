@@ -22,6 +22,7 @@ pub enum Level {
 pub enum Part {
     Main,
     Dhcp,
+    Script,
     Tftp,
     Http,
 }
@@ -31,6 +32,7 @@ impl Part {
         match self {
             Part::Main => "dnsmasq",
             Part::Dhcp => "dnsmasq-dhcp",
+            Part::Script => "dnsmasq-script",
             Part::Tftp => "dnsmasq-tftp",
             Part::Http => "dnsmasq-http",
         }
@@ -175,7 +177,8 @@ impl Lines {
         vec![Line::new(level, Part::of(*protocol), text)]
     }
 
-    fn path(&self, protocol: Protocol, file: &str) -> String {
+    /// The whole path of a file.
+    pub fn path(&self, protocol: Protocol, file: &str) -> String {
         let root = match protocol {
             Protocol::Tftp => &self.tftp_root,
             Protocol::Http => &self.http_root,

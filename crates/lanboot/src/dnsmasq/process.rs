@@ -11,15 +11,21 @@ use config::dnsmasq::Directives;
 use config::dnsmasq::lower::{self, Process, Service};
 use config::dnsmasq::options::Meaning;
 use config::{Config, Diagnostic, Diagnostics, Loaded, Severity, Source};
+use leases::MemoryStore;
 use nix::libc::mode_t;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, chdir, fork, pipe, setsid};
+use server::dhcp::Order;
 
-use super::lease_file::LeaseFile;
+use super::book::{Book, Terms};
+use super::keeper::{self, Keeper, Note};
+use super::lease_file::{self, LeaseFile, TakenOver};
 use super::lines::{self, Level, Line, Lines, Part};
+use super::live::Live;
 use super::log::{Log, Logger};
 use super::privileges::Identity;
+use super::script::Script;
 use super::signals::{Control, Reload, Signals};
 use super::{BAD_CONFIGURATION, FILE_TROUBLE, NETWORK_TROUBLE, OTHER_TROUBLE};
 use crate::{problem, setup, up};
@@ -53,21 +59,24 @@ fn one_line(found: &Diagnostic) -> String {
 }
 
 /// Serves until a signal ends it; in the background, unless the options say otherwise.
-pub fn run(directives: &Directives) -> ExitCode {
-    let around = setup::this_host();
-    let (service, mut warnings) = match lower::lower(directives, &around) {
-        Ok(lowered) => lowered,
+pub fn run(directives: Directives) -> ExitCode {
+    let (live, mut warnings) = Live::read(directives);
+    let service = match live.lower() {
+        Ok((service, found)) => {
+            warnings.extend(found);
+            service
+        }
         Err(found) => {
-            problem::print(&directives.warnings);
+            problem::print(&live.directives().warnings);
             fail(&found);
-            return ExitCode::from(lowering_code(directives, &found));
+            return ExitCode::from(lowering_code(live.directives(), &found));
         }
     };
-    warnings.extend(directives.warnings.iter().cloned());
+    warnings.extend(live.directives().warnings.iter().cloned());
     problem::print(&warnings);
     umask(Mode::from_bits_truncate(UMASK));
     if service.process.foreground || service.process.debug {
-        return serve(service, &warnings, None);
+        return serve(service, live, &warnings, None);
     }
     // Before any thread exists. The first process ends once the second one serves, as dnsmasq's does.
     let Ok((ready, tell)) = pipe() else { return ExitCode::from(OTHER_TROUBLE) };
@@ -83,7 +92,7 @@ pub fn run(directives: &Directives) -> ExitCode {
         Ok(ForkResult::Child) => {
             drop(ready);
             let _ = setsid();
-            serve(service, &warnings, Some(tell))
+            serve(service, live, &warnings, Some(tell))
         }
         Err(error) => {
             fail(&problem::of(format!("cannot go into the background: {error}")).into());
@@ -106,9 +115,9 @@ fn lowering_code(directives: &Directives, found: &Diagnostics) -> u8 {
 }
 
 /// `tell`: where the process that waits in the foreground hears our exit code, 0 once we serve.
-fn serve(service: Service, warnings: &Diagnostics, tell: Option<OwnedFd>) -> ExitCode {
+fn serve(service: Service, live: Live, warnings: &Diagnostics, tell: Option<OwnedFd>) -> ExitCode {
     let mut tell = tell.map(fs::File::from);
-    match try_serve(service, warnings, &mut tell) {
+    match try_serve(service, live, warnings, &mut tell) {
         Ok(code) => ExitCode::from(code),
         Err(Failure { found, code }) => {
             fail(&found);
@@ -120,12 +129,21 @@ fn serve(service: Service, warnings: &Diagnostics, tell: Option<OwnedFd>) -> Exi
     }
 }
 
-fn try_serve(service: Service, warnings: &Diagnostics, tell: &mut Option<fs::File>) -> Result<u8, Failure> {
+fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Option<fs::File>) -> Result<u8, Failure> {
     let signals = Signals::block(service.process.debug).map_err(code(OTHER_TROUBLE))?;
-    let Service { mut config, mut process } = service;
+    let Service { mut config, mut process, script: said } = service;
     settle_paths(&mut config, &mut process).map_err(code(FILE_TROUBLE))?;
     let becomes = Identity::of(&process).map_err(code(BAD_CONFIGURATION))?;
-    let lease_file = LeaseFile::open(&process.lease_file, &config.state_dir).map_err(code(FILE_TROUBLE))?;
+    // As root, while this is the only thread, and before there are sockets that it would inherit.
+    let script = said.path.as_deref().map(|path| Script::new(path, said.user.as_deref(), process.debug)).transpose();
+    let script = script.map_err(code(FILE_TROUBLE))?;
+    let kept_by_script = match &script {
+        Some(script) if said.keeps_leases => script.init().map_err(|(found, code)| Failure { found, code })?,
+        _ => String::new(),
+    };
+    let lease_file = (!said.keeps_leases).then(|| LeaseFile::open(&process.lease_file)).transpose();
+    let lease_file = lease_file.map_err(code(FILE_TROUBLE))?;
+    let helper = script.map(Script::helper).transpose().map_err(|error| no_process(&error))?;
     check_folders(&config).map_err(code(FILE_TROUBLE))?;
     setup::publish_ipxe(&mut config);
     let loaded = Loaded { config, warnings: Diagnostics::default(), said: config::Said::default() };
@@ -135,48 +153,88 @@ fn try_serve(service: Service, warnings: &Diagnostics, tell: &mut Option<fs::Fil
     up::make_state_dir(&config.state_dir).map_err(code(FILE_TROUBLE))?;
     // dnsmasq does not look for others either.
     let network = up::Network::up(&loaded, &plan, true).map_err(code(NETWORK_TROUBLE))?;
-    let bound = up::bind(&loaded, network.applied.address).map_err(code(NETWORK_TROUBLE))?;
+    let mut bound = up::bind(&loaded, network.applied.address).map_err(code(NETWORK_TROUBLE))?;
     if !process.debug {
         let _ = chdir("/");
     }
     let pid_file = PidFile::write(&process, becomes.as_ref()).map_err(code(FILE_TROUBLE))?;
     let log = Log::open(&process, becomes.as_ref()).map_err(|error| code(FILE_TROUBLE)(no_log(&process, &error)))?;
-    // A helper that is to keep root's rights, such as one that runs scripts, has to be started before this.
     if let Some(becomes) = becomes {
         becomes.own_folder(&config.state_dir).map_err(|error| code(FILE_TROUBLE)(problem::of(error).into()))?;
         becomes.assume().map_err(code(OTHER_TROUBLE))?;
         check_folders(config).map_err(code(FILE_TROUBLE))?;
     }
     let journal = up::open_journal(config).map_err(code(FILE_TROUBLE))?;
-    let mut store = up::open_store(config, &journal).map_err(code(FILE_TROUBLE))?;
-    lease_file.take_over(store.as_mut()).map_err(code(FILE_TROUBLE))?;
+    let mut store = match said.keeps_leases {
+        true => Box::new(MemoryStore::default()),
+        false => up::open_store(config, &journal).map_err(code(FILE_TROUBLE))?,
+    };
+    let taken = match &lease_file {
+        Some(file) => file.take_over(store.as_mut(), keeper::now()),
+        None => lease_file::take_over(&kept_by_script, Path::new("init"), store.as_mut(), keeper::now()),
+    };
+    let taken = taken.map_err(code(FILE_TROUBLE))?;
     let to_terminal = log.uses_standard_error();
     let lines = lines_of(config, &process);
-    let said = lines::started(config, &lines);
-    let logger = Logger::new(log, lines);
-    logger.write(&said);
+    let started = lines::started(config, &lines);
+    let logger = Logger::new(log, lines.clone());
+    logger.write(&started);
     logger.write(
-        &warnings.iter().map(|found| Line::new(Level::Warning, Part::Main, one_line(found))).collect::<Vec<_>>(),
+        &warnings
+            .iter()
+            .chain(taken.found.iter())
+            .map(|found| Line::new(Level::Warning, Part::Main, one_line(found)))
+            .collect::<Vec<_>>(),
     );
     let no_thread = |error: io::Error| code(OTHER_TROUBLE)(problem::of(format!("cannot start: {error}")).into());
     let logging = logger.follow(journal.follow()).map_err(no_thread)?;
-    let keeping = lease_file.clone().keep(journal.follow()).map_err(no_thread)?;
+    let book = book(&said, config, &process, taken);
+    let keeper = Keeper::start(book, lease_file, helper, logger.clone()).map_err(no_thread)?;
+    let notes = keeper.notes();
+    keeper::tell_of_files(journal.follow(), lines, notes.clone()).map_err(no_thread)?;
+    let watching = notes.clone();
+    bound.order(Order::Watch(Box::new(move |change| watching.tell(Note::Lease(change)))));
     let (running, _) = up::start(bound, store, journal.clone()).map_err(code(NETWORK_TROUBLE))?;
     if let Some(mut tell) = tell.take() {
         let _ = tell.write_all(&[0]);
         let_go_of_the_terminal(to_terminal);
     }
     // Whatever has files to read again on SIGHUP comes in here.
-    let reloads: Vec<Box<dyn Reload>> = Vec::new();
-    let ended_by = attend(&signals, &logger, reloads, || logger.statistics(lease_file.active(), config));
+    let mut reloads: Vec<Box<dyn Reload>> = Vec::new();
+    if let Some(dhcp) = &running.dhcp {
+        reloads.push(Box::new(live.serve(dhcp.orders(), logger.clone()).map_err(no_thread)?));
+    }
+    reloads.push(Box::new(notes));
+    let ended_by = attend(&signals, &logger, reloads, || logger.statistics(keeper.active(), config));
     drop(running);
     network.down(&journal);
     journal.flush(Duration::from_secs(2));
     drop(journal);
-    let _ = (logging.join(), keeping.join());
+    let _ = logging.join();
+    keeper.end();
     logger.write(&[Line::info(Part::Main, format!("exiting on receipt of {ended_by}"))]);
     drop(pid_file);
     Ok(if ended_by == Signal::SIGINT { OTHER_TROUBLE } else { 0 })
+}
+
+/// The book of leases, with what a dnsmasq before us left to be told.
+fn book(said: &lower::Script, config: &Config, process: &Process, taken: TakenOver) -> Book {
+    let networks =
+        config.served.iter().flat_map(|served| served.addresses.iter().map(|net| (*net, served.interface.clone())));
+    let mut book = Book::new(Terms {
+        has_script: said.path.is_some(),
+        on_renewal: said.on_renewal,
+        keeps_leases: said.keeps_leases,
+        log_dhcp: process.log_dhcp,
+        domain: config.dhcp.as_ref().and_then(|dhcp| dhcp.domain.clone()),
+        networks: networks.collect(),
+    });
+    taken.ran_out.iter().for_each(|record| book.ran_out(record));
+    book
+}
+
+fn no_process(error: &io::Error) -> Failure {
+    code(OTHER_TROUBLE)(problem::of(format!("cannot make a process for the script: {error}")).into())
 }
 
 /// Does what signals ask for until one ends it.

@@ -35,6 +35,8 @@ pub struct About {
     pub domain: Option<String>,
     /// Option 12, as sent.
     pub supplied_name: Option<Vec<u8>>,
+    /// The name of the lease is laid down in the configuration.
+    pub name_is_laid_down: bool,
     /// All tags of the request, the latest first.
     pub tags: Vec<String>,
     /// Option 60.
@@ -63,6 +65,7 @@ impl About {
             interface: links.get(ctx.link).map(|link: &Link| link.name.clone()).unwrap_or_default(),
             domain: dhcp.domain.clone(),
             supplied_name: option(code::HOST_NAME),
+            name_is_laid_down: ctx.host.as_ref().is_some_and(|host| host.name.is_some()),
             tags: tags(ctx, settings, &dhcp.rules, address),
             vendor_class: option(code::VENDOR_CLASS),
             user_classes: option(code::USER_CLASS).map(|data| user_classes(&data)).unwrap_or_default(),
@@ -76,19 +79,19 @@ impl About {
     }
 }
 
-/// The tags of a request, the tag of its address's range among them.
+/// The tags of a request, the latest first: that of its address's range comes last of all.
 fn tags(ctx: &Ctx<'_>, settings: &Settings, rules: &Rules, address: Ipv4Addr) -> Vec<String> {
     let of_range = ctx.network.range(address, settings).and_then(|range| range.set.clone());
-    let all = match of_range {
-        Some(tag) => {
-            let mut base = ctx.base.clone();
-            base.set_weak(tag);
-            rules.tags(&ctx.packet, base)
-        }
-        None => ctx.tags.clone(),
-    };
-    let mut names: Vec<String> = all.iter().map(|tag| tag.as_str().to_owned()).collect();
-    names.reverse();
+    let mut names: Vec<String> = of_range.iter().map(|tag| tag.as_str().to_owned()).collect();
+    let all = of_range.map(|tag| {
+        let mut base = ctx.base.clone();
+        base.set_weak(tag);
+        rules.tags(&ctx.packet, base)
+    });
+    let mut others: Vec<&str> = all.as_ref().unwrap_or(&ctx.tags).iter().map(|tag| tag.as_str()).collect();
+    others.reverse();
+    others.retain(|tag| names.first().is_none_or(|first| first != tag));
+    names.extend(others.into_iter().map(str::to_owned));
     names
 }
 

@@ -14,7 +14,6 @@ mod tests;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -123,7 +122,7 @@ pub enum Order {
     /// Serve on these terms from now on; leases and offers stay.
     Reconfigure(Box<config::Dhcp>),
     /// Tell here what becomes of leases, all that are known first; in place of who was told before.
-    Watch(Sender<LeaseChange>),
+    Watch(Box<dyn FnMut(LeaseChange) + Send>),
 }
 
 impl Orders {
@@ -157,7 +156,7 @@ struct Loop {
     orders: Orders,
     /// That sending fails is said once.
     send_fails: bool,
-    watcher: Option<Sender<LeaseChange>>,
+    watcher: Option<Box<dyn FnMut(LeaseChange) + Send>>,
 }
 
 struct LinkState {
@@ -263,8 +262,9 @@ impl Loop {
                 Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
                 Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
                 Effect::Lease(change) => {
-                    // Who no longer listens wants to hear no more.
-                    let _ = self.watcher.as_ref().map(|watcher| watcher.send(change));
+                    if let Some(watcher) = &mut self.watcher {
+                        watcher(change);
+                    }
                     continue;
                 }
                 Effect::Happened { link, machine, step } => {
