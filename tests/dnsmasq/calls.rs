@@ -71,7 +71,7 @@ impl Both {
     }
 
     fn ask(&mut self, message: Message) -> &mut Both {
-        let _ = self.each().map(|side| side.ask(&message));
+        let _ = self.each().map(|side| side.ask(&message, 67));
         self
     }
 
@@ -385,5 +385,18 @@ fn a_script_that_fails_is_logged_and_called_again() {
     for side in both.each() {
         let said = side.stop().err;
         assert_eq!(said.matches("script process exited with status 3").count(), 2, "{said}");
+    }
+}
+
+#[test]
+fn neighbours_are_told_of_where_that_is_asked_for() {
+    let mut both = Both::start(&[RANGE, "script-arp"]);
+    // dnsmasq looks at its leisure: after ninety seconds, or when it has to.
+    both.ours.neighbour("add 10.0.1.80 lladdr 52:54:00:00:00:50 nud permanent");
+    eventually(|| calls(&both.ours).iter().any(|(said, _)| said == "arp-add 52:54:00:00:00:50 10.0.1.80"));
+    both.ours.neighbour("del 10.0.1.80");
+    eventually(|| calls(&both.ours).iter().any(|(said, _)| said == "arp-del 52:54:00:00:00:50 10.0.1.80"));
+    for side in both.each() {
+        side.stop();
     }
 }

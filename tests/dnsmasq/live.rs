@@ -71,7 +71,7 @@ impl Both {
 }
 
 fn offer(side: &mut Side, machine: u8) -> Option<Offer> {
-    let answers = side.ask(&discover(machine).asks(&[code::TFTP_SERVER_NAME]));
+    let answers = side.ask(&discover(machine).asks(&[code::TFTP_SERVER_NAME]), 67);
     let packet = Packet::parse(&answers.first()?.payload).expect("a DHCP message");
     assert_eq!(packet.message_type(), Some(MessageType::Offer));
     Some((packet.yiaddr(), packet.text(code::TFTP_SERVER_NAME)))
@@ -223,8 +223,8 @@ fn leases_outlive_a_reading() {
         fs::write(folder.join("hosts"), "").expect("room");
     });
     for side in &mut both.0 {
-        side.ask(&discover(1));
-        side.ask(&select(1, host(100)).with(code::HOST_NAME, b"alpha"));
+        side.ask(&discover(1), 67);
+        side.ask(&select(1, host(100)).with(code::HOST_NAME, b"alpha"), 67);
     }
     both.write("hosts", &line(2, 50)).hang_up();
     both.offer(2, &at(50));

@@ -99,6 +99,11 @@ impl Side {
         self.server.take().expect("it is ended once").finish()
     }
 
+    /// Changes the neighbour table of the server's computer.
+    pub fn neighbour(&self, change: &str) {
+        self.networks[0].run(&format!("ip neighbour {change} dev net"));
+    }
+
     /// Everything that the server answers to one message.
     pub fn ask(&mut self, message: &Message, port: u16) -> Vec<Datagram> {
         self.next_xid += 1;

@@ -10,6 +10,7 @@ mod finding;
 mod firewall;
 pub mod ipxe;
 mod nat;
+pub mod neighbours;
 mod netlink;
 mod plan;
 mod ports;

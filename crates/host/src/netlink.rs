@@ -197,6 +197,11 @@ fn encode(message: &Message, flags: u16, sequence: u32) -> Vec<u8> {
     octets
 }
 
+/// The messages of a datagram, by kind.
+pub(crate) fn messages_of(datagram: &[u8]) -> impl Iterator<Item = (u16, Vec<u8>)> {
+    messages(datagram).into_iter().map(|(header, body)| (header.kind, body))
+}
+
 fn messages(mut datagram: &[u8]) -> Vec<(Header, Vec<u8>)> {
     let mut found = Vec::new();
     while let (Some(length), Some(kind), Some(flags), Some(sequence)) =

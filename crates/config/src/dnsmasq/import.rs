@@ -67,6 +67,8 @@ struct Import {
     http: Section,
     /// Tables, each with its origin above it.
     tables: Vec<String>,
+    /// Likewise for single machines, of which dnsmasq takes the last that fits, and lanboot.toml the first.
+    hosts: Vec<String>,
     left_out: Diagnostics,
     /// Where each line went that is in the TOML.
     told: Vec<Place>,
@@ -138,7 +140,10 @@ impl Import {
             Meaning::ExceptInterface(_) => return self.not_needed(directive, "lanboot serves the one interface named"),
             Meaning::ListenAddress(addresses) => return self.listen(directive, addresses),
             Meaning::DhcpRange(range) => self.range(range, &origin),
-            Meaning::DhcpHost(host) => self.table(&origin, print::host(&hosts::host(host))),
+            Meaning::DhcpHost(host) => {
+                self.hosts.push(format!("# {origin}\n{}", print::host(&hosts::host(host))));
+                true
+            }
             Meaning::DhcpLeaseMax(max) => self.set("lease_limit", max.to_string(), origin),
             Meaning::DhcpAuthoritative => self.set("authoritative", "true".into(), origin),
             Meaning::DhcpSequentialIp => self.set("allocation", quote("sequential"), origin),
@@ -352,7 +357,7 @@ impl Import {
             dhcp.0.insert(0, ("range", value, origins.join("; ")));
         }
         dhcp.print("dhcp", &mut out);
-        for table in &self.tables {
+        for table in self.tables.iter().chain(self.hosts.iter().rev()) {
             out.push_str(&format!("\n{}\n", table.trim_end()));
         }
         self.boot.print("boot", &mut out);

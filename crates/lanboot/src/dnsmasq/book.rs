@@ -326,3 +326,6 @@ impl Book {
 pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::Diagnostics;
+use host::neighbours::{Neighbour, Neighbours};
 use journal::{Follower, Heard, Protocol, Step};
 use leases::UnixSecs;
-use mac::Mac;
 use server::dhcp::LeaseChange;
 
 use super::book::Book;
@@ -43,11 +42,7 @@ pub enum Note {
         client: std::net::Ipv4Addr,
         file: PathBuf,
     },
-    Neighbour {
-        came: bool,
-        mac: Mac,
-        address: IpAddr,
-    },
+    Neighbour(Neighbour),
     End,
 }
 
@@ -184,7 +179,7 @@ impl Work {
             Note::Again => self.book.tell_again(),
             Note::Done => self.is_busy = false,
             Note::Sent { octets, client, file } => self.wait(Call::tftp(octets, client, &file)),
-            Note::Neighbour { came, mac, address } => {
+            Note::Neighbour(Neighbour { came, mac, address }) => {
                 self.wait(Call::neighbour(if came { "arp-add" } else { "arp-del" }, mac, address));
             }
             Note::End => {}
@@ -243,6 +238,20 @@ pub fn tell_of_files(follower: Follower, lines: Lines, notes: Notes) -> io::Resu
         }
     };
     thread::Builder::new().name("sent".into()).spawn(tell).map(drop)
+}
+
+/// Tells of neighbours that come and go, in a thread of its own.
+///
+/// # Errors
+/// When the kernel does not tell of them, or gives no more threads.
+pub fn tell_of_neighbours(notes: Notes) -> io::Result<()> {
+    let mut neighbours = Neighbours::follow()?;
+    let tell = move || {
+        while let Ok(changes) = neighbours.next() {
+            changes.into_iter().for_each(|change| notes.tell(Note::Neighbour(change)));
+        }
+    };
+    thread::Builder::new().name("neighbours".into()).spawn(tell).map(drop)
 }
 
 /// The time of day.

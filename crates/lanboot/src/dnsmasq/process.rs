@@ -192,6 +192,9 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     let keeper = Keeper::start(book, lease_file, helper, logger.clone()).map_err(no_thread)?;
     let notes = keeper.notes();
     keeper::tell_of_files(journal.follow(), lines, notes.clone()).map_err(no_thread)?;
+    if said.arp {
+        keeper::tell_of_neighbours(notes.clone()).map_err(no_thread)?;
+    }
     let watching = notes.clone();
     bound.order(Order::Watch(Box::new(move |change| watching.tell(Note::Lease(change)))));
     let (running, _) = up::start(bound, store, journal.clone()).map_err(code(NETWORK_TROUBLE))?;
