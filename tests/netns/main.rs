@@ -9,7 +9,6 @@ mod clients;
 mod dhcp_clients;
 mod dnsmasq;
 mod dnsmasq_process;
-mod dnsmasq_users;
 mod harness;
 mod http_clients;
 mod kill9;
