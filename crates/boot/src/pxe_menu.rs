@@ -220,3 +220,87 @@ impl Pxe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the PXE menu is longer than option 43 holds (253 octets, three of them for each entry besides its text)")]
 pub struct TooLarge;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+    const X64: ClientArch = ClientArch(7);
+
+    fn entry(arch: ClientArch, text: &str, boot: Boot) -> Service {
+        Service { tags: TagExpr::default(), arch, text: text.into(), boot, server: None }
+    }
+
+    fn menu(services: Vec<Service>) -> Pxe {
+        Pxe { enabled: true, services, vendors: Vec::new() }
+    }
+
+    fn file(name: &str) -> Boot {
+        Boot::File(name.to_owned())
+    }
+
+    #[test]
+    fn a_menu_is_written_as_pxe_2_1_has_it() {
+        let mut elsewhere = entry(ClientArch::BIOS, "Win", Boot::Server(1));
+        elsewhere.server = Some(Ipv4Addr::new(10, 0, 1, 9));
+        let pxe = menu(vec![
+            entry(ClientArch::BIOS, "Linux", file("pxelinux")),
+            entry(X64, "UEFI", file("boot.efi")),
+            elsewhere,
+            entry(ClientArch::BIOS, "Disk", Boot::Local),
+        ]);
+        let options = pxe.options(ClientArch::BIOS, &Tags::default(), US).unwrap();
+        let expected: [(u8, &[u8]); 4] = [
+            (6, &[3]),
+            (10, b"\xffPXE"),
+            (8, b"\x80\x00\x01\x0a\x00\x01\x01\x00\x01\x01\x0a\x00\x01\x09"),
+            (9, b"\x80\x00\x05Linux\x00\x01\x03Win\x00\x00\x04Disk"),
+        ];
+        assert_eq!(options, expected.map(|(code, data)| (code, data.to_vec())));
+    }
+
+    #[test]
+    fn a_boot_server_of_unknown_address_is_asked_for_by_broadcast() {
+        let pxe = menu(vec![entry(ClientArch::BIOS, "Any", Boot::Server(2))]);
+        let options = pxe.options(ClientArch::BIOS, &Tags::default(), US).unwrap();
+        let expected: [(u8, &[u8]); 3] = [(6, &[2]), (10, b"\0PXE"), (9, b"\x00\x02\x03Any")];
+        assert_eq!(options, expected.map(|(code, data)| (code, data.to_vec())));
+    }
+
+    #[test]
+    fn without_a_menu_there_is_nothing_to_discover() {
+        let options = menu(vec![]).options(X64, &Tags::default(), US).unwrap();
+        assert_eq!(options, [(6, vec![8]), (10, b"\0PXE".to_vec())]);
+    }
+
+    #[test]
+    fn a_menu_that_one_option_cannot_hold_is_refused() {
+        let entries = |count: usize| (0..count).map(|_| entry(X64, &"x".repeat(60), file("a"))).collect();
+        assert!(menu(entries(4)).options(X64, &Tags::default(), US).is_ok());
+        assert_eq!(menu(entries(5)).options(X64, &Tags::default(), US), Err(TooLarge));
+    }
+
+    #[test]
+    fn the_layer_is_put_behind_a_name_without_a_dot() {
+        let pxe = menu(vec![
+            entry(ClientArch::BIOS, "a", file("pxelinux")),
+            entry(ClientArch::BIOS, "b", file("rescue.img")),
+            entry(ClientArch::BIOS, "c", Boot::Server(7)),
+        ]);
+        let chosen = |kind, layer| pxe.service(kind).and_then(|service| service.file(layer));
+        assert_eq!(chosen(0x8000, 0).as_deref(), Some("pxelinux.0"));
+        assert_eq!(chosen(0x8000, 2).as_deref(), Some("pxelinux.2"));
+        assert_eq!(chosen(0x8001, 2).as_deref(), Some("rescue.img"));
+        assert_eq!((chosen(7, 0), chosen(0x8002, 0)), (None, None));
+    }
+
+    #[test]
+    fn uefi_is_spared_a_menu_of_one_file() {
+        let mut pxe = menu(vec![entry(X64, "a", file("a.efi")), entry(ClientArch::BIOS, "b", file("b"))]);
+        let only = |pxe: &Pxe, arch| pxe.only_file(arch, &Tags::default()).is_some();
+        assert!(only(&pxe, X64) && !only(&pxe, ClientArch::BIOS));
+        pxe.services.push(entry(X64, "c", file("c.efi")));
+        assert!(!only(&pxe, X64));
+    }
+}

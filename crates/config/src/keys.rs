@@ -70,11 +70,13 @@ pub const KEYS: &[Key] = &[
     key("dhcp", "domain", "name", "none", "Domain name (option 15).", r#""lab.example""#, ""),
 
     key("dhcp", "ignore", "tags or list of tags", "none", "Machines whose requests have these tags get no answer.", r#""!known""#, ""),
+    key("dhcp", "pxe_classes", "text or list of texts", "`PXEClient`", "Starts of the vendor classes (option 60) that tell PXE clients from others.", r#"["PXEClient", "HW-Client"]"#, ""),
     key("dhcp", "keep_fields", "true or false", "false", "Names of boot files stay in the header fields, whatever a machine asks for.", "true", ""),
     key("dhcp", "pool", "tables", "none", "Parts of subnets on their own terms; see below.", r#"[{ range = "10.0.1.50-10.0.1.99" }]"#, ""),
     key("dhcp", "tag", "tables", "none", "Tags for requests that are like this; see below.", r#"[{ set = "ipxe", option = 175 }]"#, ""),
     key("dhcp", "option", "tables", "none", "What answers carry beyond the above; see below.", r#"[{ option = "ntp-server", value = "10.0.1.1" }]"#, ""),
     key("dhcp", "boot", "tables", "none", "Boot files by tags, where `boot.chain` is `rules`; see below.", r#"[{ file = "pxelinux.0" }]"#, ""),
+    key("dhcp", "menu", "tables", "none", "Entries of the PXE menu; see below.", r#"[{ arch = "bios", text = "Install", file = "pxelinux" }]"#, ""),
     key("dhcp", "host", "tables", "none", "Machines that no single MAC address tells; see below.", r#"[{ mac = "52:54:00:*:*:*", set = "lab" }]"#, ""),
 
     key("dhcp.pool", "range", "range, `reserved` or `proxy`", "required", "What it gives out; `reserved`: only what machines and hosts have for themselves; `proxy`: nothing, as another server does.", r#""10.0.1.50-10.0.1.99""#, ""),
@@ -114,6 +116,13 @@ pub const KEYS: &[Key] = &[
     key("dhcp.boot", "server_name", "name", "none", "The server's name, in the header's `sname`.", r#""boot""#, ""),
     key("dhcp.boot", "server", "address", "lanboot", "Who has the file.", r#""10.0.1.5""#, ""),
     key("dhcp.boot", "when", "tags", "everybody", "Who gets it.", r#""!ipxe""#, ""),
+
+    key("dhcp.menu", "arch", "name or number", "required", "Whose menu it stands in: an architecture of option 93.", r#""bios""#, ""),
+    key("dhcp.menu", "text", "text", "required", "What the user reads.", r#""Install""#, ""),
+    key("dhcp.menu", "file", "name", "none", "The file that is loaded; behind a name without a dot the firmware puts `.0`.", r#""pxelinux""#, ""),
+    key("dhcp.menu", "type", "1 to 65535", "none", "Instead of a file: look for another boot server, of this type. Neither: go on from the machine's disks.", "1", ""),
+    key("dhcp.menu", "server", "address", "lanboot", "Who has the file, or is that boot server.", r#""10.0.1.5""#, ""),
+    key("dhcp.menu", "when", "tags", "everybody", "Who sees it.", r#""lab""#, ""),
 
     key("dhcp.host", "mac", "MAC address with `*`, or a list", "none", "Any of these hardware addresses.", r#"["52:54:00:12:34:56", "52:54:01:*:*:*"]"#, ""),
     key("dhcp.host", "id", "text or octets", "none", "The client identifier (option 61); `*`: whatever it says does not count.", r#""01:52:54:00:12:34:56""#, ""),

@@ -163,13 +163,17 @@ impl Printer {
         if rules.keep_fields {
             self.bare("keep_fields", true);
         }
+        if !rules.pxe.vendors.is_empty() {
+            self.texts("pxe_classes", &rules.pxe.vendors);
+        }
         let pools = dhcp.ranges.iter().filter(|_| as_pools).map(|range| rules::pool(range, own));
         let matches = rules.matches.iter().map(|rule| rules::tag_rule(rule, None));
         let tag_ifs = rules.tag_ifs.iter().map(rules::tag_if);
         let options = rules.options.iter().map(|rule| rules::option(rule, None));
         let boots = rules.boots.iter().map(rules::boot);
+        let menu = rules.pxe.services.iter().map(rules::menu);
         let hosts = dhcp.hosts.iter().filter(|host| !is_machine(host)).map(rules::host);
-        for table in pools.chain(matches).chain(tag_ifs).chain(options).chain(boots).chain(hosts) {
+        for table in pools.chain(matches).chain(tag_ifs).chain(options).chain(boots).chain(menu).chain(hosts) {
             self.line(format_args!("\n{}", table.trim_end()));
         }
     }

@@ -96,6 +96,11 @@ const LINES: &[&str] = &[
     "dhcp-option=58,600",
     "dhcp-boot=pxelinux.0,boot,192.168.7.9",
     "dhcp-boot=tag:efi,grub/grubx64.efi",
+    "pxe-service=x86PC,\"Install\",pxelinux",
+    "pxe-service=tag:efi,x86-64_EFI,\"From disk\"",
+    "pxe-service=0,Other,7,192.168.7.9",
+    "pxe-prompt=\"Press F8\",10",
+    "dhcp-pxe-vendor=PXEClient,HW-Client",
     "tftp-max=7",
 ];
 

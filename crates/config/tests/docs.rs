@@ -49,13 +49,14 @@ fn every_example_is_read() {
         let line = match key.section {
             "" => format!("{} = {}\n", key.name, key.example),
             "network.forward" => format!("[[network.forward]]\n{} = {}\n", key.name, key.example),
-            "dhcp.pool" | "dhcp.tag" | "dhcp.option" | "dhcp.boot" | "dhcp.host" => {
+            "dhcp.pool" | "dhcp.tag" | "dhcp.option" | "dhcp.boot" | "dhcp.menu" | "dhcp.host" => {
                 // What says nothing without its siblings has them.
                 let siblings: &[&str] = match (key.section, key.name) {
                     ("dhcp.pool", _) => &["range = \"10.0.1.50-10.0.1.99\""],
                     ("dhcp.tag", "value" | "text" | "hex") => &["set = \"x\"", "option = 93"],
                     ("dhcp.tag", _) => &["set = \"x\""],
                     ("dhcp.option", _) => &["option = 224"],
+                    ("dhcp.menu", _) => &["arch = \"bios\"", "text = \"x\""],
                     _ => &[],
                 };
                 let others = siblings.iter().filter(|line| !line.starts_with(&format!("{} ", key.name)));

@@ -82,6 +82,18 @@ fn ranges_of_an_interface_without_an_address_stay_open() {
 }
 
 #[test]
+fn proxy_mode_is_one_word_and_gives_out_nothing() {
+    let by_flag = dhcp("--bridge net=10.0.1.1/24 --proxy", "");
+    let by_file = dhcp("", "[network]\nbridge = \"net\"\naddress = \"10.0.1.1/24\"\n[dhcp]\nmode = \"proxy\"\n");
+    assert_eq!(by_flag, by_file);
+    let [range] = by_flag.ranges.as_slice() else { panic!("{:?}", by_flag.ranges) };
+    assert_eq!((range.gives, range.subnet), (config::Gives::Proxy, "10.0.1.0/24".parse().unwrap()));
+    assert_eq!(by_flag.conflict_check, config::ConflictCheck::Off);
+    assert!(by_flag.is_proxy_only() && by_flag.listens_on_4011() && by_flag.rules.pxe.enabled);
+    assert!(!dhcp("--bridge net=10.0.1.1/24", "").listens_on_4011());
+}
+
+#[test]
 fn own_address_is_taken_out_of_the_ranges_and_they_are_put_in_order() {
     let flags =
         "--bridge net=10.0.1.5/24 --script /srv/menu.ipxe --range 10.0.1.50-10.0.1.60 --range 10.0.1.2-10.0.1.9";

@@ -173,6 +173,14 @@ impl Import {
                 let written = written(&option.text);
                 self.tables_of(&origin, one.rules.options.iter().map(|rule| print::option(rule, Some(written))))
             }
+            Meaning::PxeService(_) => self.tables_of(&origin, one.rules.pxe.services.iter().map(print::menu)),
+            Meaning::PxePrompt(_) => {
+                self.tables_of(&origin, one.rules.options.iter().map(|rule| print::option(rule, None)))
+            }
+            Meaning::PxeVendor(vendors) => {
+                let list: Vec<_> = vendors.iter().map(|vendor| quote(vendor.as_str())).collect();
+                self.set("pxe_classes", format!("[{}]", list.join(", ")), origin)
+            }
             Meaning::DhcpBoot(_) => self.tables_of(&origin, one.rules.boots.iter().map(print::boot)),
             Meaning::EnableTftp(patterns) if patterns.is_empty() => {
                 self.serves_tftp = true;

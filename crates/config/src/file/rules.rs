@@ -3,6 +3,7 @@
 use boot::Host;
 use boot::hosts::IdPattern;
 use boot::matching::{Condition, NamePattern, Tag, TagExpr, TagIf, TagRule, relay_agent};
+use boot::pxe_menu::{Boot, Service};
 use boot::rules::{BootRule, OptionRule, Rules, Target};
 use dhcp::ClientArch;
 use dhcp::v4::options::{self, Pattern, Value as OptionValue, Written, octets_or_text};
@@ -40,7 +41,43 @@ impl<'a> Reader<'a> {
             rules.options.extend(reader.option_rule(section, place));
         });
         self.tables(section, "boot", |reader, section, _| rules.boots.push(reader.boot_rule(section)));
+        self.tables(section, "menu", |reader, section, place| {
+            rules.pxe.services.extend(reader.menu_entry(section, place));
+        });
+        let classes = self.texts(section, "pxe_classes", |text| Ok(text.to_owned()));
+        rules.pxe.vendors = classes.into_iter().map(|given| given.value).collect();
         rules
+    }
+
+    fn menu_entry(&mut self, section: &Section<'_>, place: Place) -> Option<Service> {
+        let any = |text: &str| Ok(text.to_owned());
+        let file = self.text(section, "file", any).map(|given| given.value);
+        let kind = self.number(section, "type", 1..=u16::MAX.into()).map(|given: Given<u16>| given.value);
+        let boot = match (file, kind) {
+            (Some(_), Some(_)) => {
+                let fix = "keep `file`, which lanboot serves, or `type`, for another boot server";
+                let what = "this menu entry names both a file and a boot server type";
+                self.mistakes.push(Diagnostic::error(what).at(place).fix(fix));
+                return None;
+            }
+            (Some(file), None) => Boot::File(file),
+            (None, Some(kind)) => Boot::Server(kind),
+            (None, None) => Boot::Local,
+        };
+        let (arch, text) = (self.text(section, "arch", arch), self.text(section, "text", any));
+        if !section.table.contains_key("arch") || !section.table.contains_key("text") {
+            let fix = "write both, such as arch = \"bios\" and text = \"Install\"";
+            let what = "this menu entry lacks its `arch` or `text`";
+            self.mistakes.push(Diagnostic::error(what).at(place).fix(fix));
+            return None;
+        }
+        Some(Service {
+            tags: self.tags(section, "when").unwrap_or_default(),
+            arch: arch?.value,
+            text: text?.value.into_bytes(),
+            boot,
+            server: self.text(section, "server", value::address).map(|given| given.value),
+        })
     }
 
     fn tag(&mut self, section: &Section<'_>, place: Place, rules: &mut Rules) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use boot::Host;
 use boot::hosts::IdPattern;
 use boot::matching::{Condition, Tag, TagExpr, TagIf, TagRule, relay_agent};
+use boot::pxe_menu::{Boot, Service};
 use boot::rules::{BootRule, OptionRule, Target};
 use dhcp::v4::options::{self, Pattern, Value, Written};
 use ipnet::Ipv4Net;
@@ -171,6 +172,21 @@ pub(crate) fn boot(rule: &BootRule) -> String {
         }
         rule.server_address.inspect(|address| out.text("server", address));
         out.when(&rule.tags);
+    })
+}
+
+/// An entry of the PXE menu.
+pub(crate) fn menu(entry: &Service) -> String {
+    table("menu", |out| {
+        out.text("arch", entry.arch.0);
+        out.text("text", String::from_utf8_lossy(&entry.text));
+        match &entry.boot {
+            Boot::File(name) => out.text("file", name),
+            Boot::Server(kind) => out.bare("type", kind),
+            Boot::Local => {}
+        }
+        entry.server.inspect(|address| out.text("server", address));
+        out.when(&entry.tags);
     })
 }
 

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use boot::matching::TagExpr;
+use boot::pxe_menu::sub;
+use boot::rules::{OptionRule, Rules, Target};
 use boot::{Host, Hosts};
 use ipnet::Ipv4Net;
 
@@ -51,7 +53,14 @@ impl Resolver<'_> {
             self.gives_nothing();
         }
         let mut rules = said.rules.clone().unwrap_or_default();
-        rules.pxe.enabled |= ranges.iter().any(|range| range.gives == Gives::Proxy);
+        self.menu_needs_rules(&rules);
+        let prompt = |rule: &OptionRule| matches!(rule.target, Target::Vendor { sub: sub::MENU_PROMPT, .. });
+        let is_proxy = |range: &crate::Range| range.gives == Gives::Proxy;
+        let answers_beside = match self.by_rules() {
+            true => ranges.iter().all(is_proxy) && !rules.boots.is_empty(),
+            false => ranges.iter().any(is_proxy),
+        };
+        rules.pxe.enabled = answers_beside || !rules.pxe.services.is_empty() || rules.options.iter().any(prompt);
         let dhcp = Dhcp {
             ranges,
             shared: Vec::new(),
@@ -75,6 +84,21 @@ impl Resolver<'_> {
             rules,
         };
         (value(&said.enabled) != Some(false)).then_some(dhcp)
+    }
+
+    /// Whether the rules alone say what is booted.
+    fn by_rules(&self) -> bool {
+        matches!(&self.said.boot.chain, Some(Given { value: None, .. }))
+    }
+
+    /// A menu and our own chain would both say what is booted.
+    fn menu_needs_rules(&mut self, rules: &Rules) {
+        if !rules.pxe.services.is_empty() && !self.by_rules() {
+            let what = "a PXE menu says what is booted, and so does lanboot's own chain";
+            let fix = "let the rules alone say it: chain = \"rules\" in [boot], or leave [[dhcp.menu]] out";
+            let place = self.said.place("boot.chain");
+            self.found.push(Diagnostic::error(what).at(place).fix(fix));
+        }
     }
 
     /// Complains of all that is said of addresses where another server gives them out.
