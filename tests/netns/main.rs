@@ -8,6 +8,7 @@ mod check;
 mod clients;
 mod dhcp_clients;
 mod dnsmasq;
+mod dnsmasq_live;
 mod dnsmasq_process;
 mod harness;
 mod http_clients;

@@ -70,7 +70,7 @@ impl Neighbours {
     ///
     /// # Errors
     /// When the kernel no longer tells.
-    pub fn next(&mut self) -> io::Result<Vec<Neighbour>> {
+    pub fn changes(&mut self) -> io::Result<Vec<Neighbour>> {
         if !self.at_first.is_empty() {
             return Ok(std::mem::take(&mut self.at_first));
         }

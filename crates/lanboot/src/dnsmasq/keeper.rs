@@ -123,7 +123,7 @@ fn call_in_turn(mut helper: Helper, logger: Logger, done: Sender<Note>) -> io::R
 fn follow(helper: &mut Helper, call: &Call, logger: &Logger) -> io::Result<()> {
     helper.call(call)?;
     loop {
-        match helper.next()? {
+        match helper.told()? {
             Told::Line(text) => logger.write(&[Line::info(Part::Script, text)]),
             Told::Trouble(text) => logger.write(&[Line::new(Level::Warning, Part::Main, text)]),
             Told::Done => return Ok(()),
@@ -247,7 +247,7 @@ pub fn tell_of_files(follower: Follower, lines: Lines, notes: Notes) -> io::Resu
 pub fn tell_of_neighbours(notes: Notes) -> io::Result<()> {
     let mut neighbours = Neighbours::follow()?;
     let tell = move || {
-        while let Ok(changes) = neighbours.next() {
+        while let Ok(changes) = neighbours.changes() {
             changes.into_iter().for_each(|change| notes.tell(Note::Neighbour(change)));
         }
     };

@@ -177,13 +177,13 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Hands over a call: what comes of it is [`Helper::next`]'s to tell, to the [`Told::Done`] at its end.
+    /// Hands over a call: what comes of it is [`Helper::told`]'s to tell, to the [`Told::Done`] at its end.
     pub fn call(&mut self, call: &Call) -> io::Result<()> {
         self.stream.write_all(&call.frame())
     }
 
     /// Waits for what the script does next.
-    pub fn next(&mut self) -> io::Result<Told> {
+    pub fn told(&mut self) -> io::Result<Told> {
         let mut line = Vec::new();
         self.heard.read_until(b'\n', &mut line)?;
         let text = String::from_utf8_lossy(line.strip_suffix(b"\n").ok_or(io::ErrorKind::UnexpectedEof)?).into_owned();
