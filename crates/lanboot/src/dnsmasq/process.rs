@@ -136,7 +136,7 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     let becomes = Identity::of(&process).map_err(code(BAD_CONFIGURATION))?;
     // As root, while this is the only thread, and before there are sockets that it would inherit.
     let script = said.path.as_deref().map(|path| Script::new(path, said.user.as_deref(), process.debug)).transpose();
-    let script = script.map_err(code(FILE_TROUBLE))?;
+    let script = script.map_err(|(found, code)| Failure { found, code })?;
     let kept_by_script = match &script {
         Some(script) if said.keeps_leases => script.init().map_err(|(found, code)| Failure { found, code })?,
         _ => String::new(),
@@ -347,7 +347,7 @@ impl Drop for PidFile {
     }
 }
 
-fn let_go_of_the_terminal(keep_errors: bool) {
+pub fn let_go_of_the_terminal(keep_errors: bool) {
     let Ok(null) = fs::File::options().read(true).write(true).open("/dev/null") else { return };
     let _ = nix::unistd::dup2_stdin(&null);
     let _ = nix::unistd::dup2_stdout(&null);

@@ -16,6 +16,8 @@ use nix::libc;
 use nix::unistd::{ForkResult, User, fork};
 
 use super::call::Call;
+use super::process::let_go_of_the_terminal;
+use super::{BAD_CONFIGURATION, FILE_TROUBLE};
 use crate::problem;
 
 /// dnsmasq's exit codes from here on are those of the script that was asked for the leases.
@@ -44,23 +46,11 @@ pub enum Told {
 
 impl Script {
     /// # Errors
-    /// A script that nobody can run, or a user that does not exist.
-    pub fn new(path: &Path, user: Option<&str>, debug: bool) -> Result<Script, Diagnostics> {
-        let about = path.metadata().map_err(|error| {
-            let what = format!("cannot access {}: {error}", path.display());
-            problem::of(what).fix("name a program by its whole path: --dhcp-script=/PATH")
-        })?;
-        if !about.is_file() || about.permissions().mode() & 0o111 == 0 {
-            let what = format!("cannot access {}: nobody may run it", path.display());
-            return Err(problem::of(what).fix(format!("make it a program: chmod +x {}", path.display())).into());
-        }
-        let look_up = |name: &str| {
-            User::from_name(name).ok().flatten().ok_or_else(|| {
-                let fix = "name a user that exists with --dhcp-scriptuser=NAME (`getent passwd` lists them)";
-                problem::of(format!("unknown user or group: {name}")).fix(fix)
-            })
-        };
-        let user = user.filter(|_| nix::unistd::getuid().is_root() && !debug).map(look_up).transpose()?;
+    /// A script that nobody can run, or a user that does not exist; and the exit code for it.
+    pub fn new(path: &Path, user: Option<&str>, debug: bool) -> Result<Script, (Diagnostics, u8)> {
+        let user = user.filter(|_| nix::unistd::getuid().is_root() && !debug).map(look_up).transpose();
+        let user = user.map_err(|found| (found, BAD_CONFIGURATION))?;
+        runnable(path).map_err(|found| (found, FILE_TROUBLE))?;
         Ok(Script { path: path.to_owned(), user, debug })
     }
 
@@ -81,7 +71,9 @@ impl Script {
                 let how = ended(output.status).unwrap_or_default();
                 Err(failed(format!("lease-init {how}"), INIT_FAILED.saturating_add(code)))
             }
-            Err(error) => Err(failed(format!("cannot run lease-init script {}: {error}", self.path.display()), 3)),
+            Err(error) => {
+                Err(failed(format!("cannot run lease-init script {}: {error}", self.path.display()), FILE_TROUBLE))
+            }
         }
     }
 
@@ -97,6 +89,9 @@ impl Script {
             ForkResult::Child => {
                 drop(ours);
                 close_all_but(&theirs);
+                if !self.debug {
+                    let_go_of_the_terminal(false);
+                }
                 // The other end is gone: so is our purpose.
                 let _ = self.serve(&theirs);
                 // SAFETY: ends this copy without running what the original has yet to run at its own end.
@@ -148,6 +143,25 @@ impl Script {
         }
         Ok(ended(child.wait()?))
     }
+}
+
+fn runnable(path: &Path) -> Result<(), Diagnostics> {
+    let about = path.metadata().map_err(|error| {
+        let what = format!("cannot access {}: {error}", path.display());
+        problem::of(what).fix("name a program by its whole path: --dhcp-script=/PATH")
+    })?;
+    if !about.is_file() || about.permissions().mode() & 0o111 == 0 {
+        let what = format!("cannot access {}: nobody may run it", path.display());
+        return Err(problem::of(what).fix(format!("make it a program: chmod +x {}", path.display())).into());
+    }
+    Ok(())
+}
+
+fn look_up(name: &str) -> Result<User, Diagnostics> {
+    User::from_name(name).ok().flatten().ok_or_else(|| {
+        let fix = "name a user that exists with --dhcp-scriptuser=NAME (`getent passwd` lists them)";
+        problem::of(format!("unknown user or group: {name}")).fix(fix).into()
+    })
 }
 
 fn ended(status: std::process::ExitStatus) -> Option<String> {
