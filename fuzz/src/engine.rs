@@ -147,6 +147,9 @@ impl Bench {
                     self.clients.hear(&reply);
                 }
                 Effect::SendPxe { .. } => unreachable!("nothing was sent to port 4011"),
+                Effect::Forward { from, octets, .. } => {
+                    assert!(octets[24..28] != [0; 4] && !from.is_unspecified(), "answers find their way back");
+                }
                 Effect::Probe { link, address, .. } => {
                     assert!(link < self.witness.links());
                     self.witness.probed(address);

@@ -9,7 +9,7 @@ use crate::wire::Datagram;
 pub enum What {
     /// Whether there is an answer, and of which kind.
     Answered,
-    /// A field of the header, by its name in RFC 2131, or `link`, `to`, `from` for where the answer travels.
+    /// A field of the header, by its name in RFC 2131, or `cable`, `link`, `to`, `from` for where the answer travels.
     Field(&'static str),
     /// An option by its code: there or not, or its value.
     Option(u8),
@@ -97,6 +97,7 @@ fn fields(answer: &Datagram) -> Vec<(&'static str, String)> {
     let is_nak = packet.message_type() == Some(MessageType::Nak);
     let text = |field: &[u8]| String::from_utf8_lossy(field.split(|octet| *octet == 0).next().unwrap()).into_owned();
     vec![
+        ("cable", answer.cable.clone()),
         ("link", answer.mac.to_string()),
         ("from", format!("{:?}", answer.from)),
         ("to", format!("{:?}", answer.to)),

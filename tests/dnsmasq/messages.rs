@@ -43,6 +43,11 @@ pub fn select(machine: u8, address: Ipv4Addr) -> Message {
     reboot(machine, address).with(code::SERVER_ID, &SERVER.octets())
 }
 
+/// As [`select`], of a server with another address.
+pub fn select_from(server: Ipv4Addr, machine: u8, address: Ipv4Addr) -> Message {
+    reboot(machine, address).with(code::SERVER_ID, &server.octets())
+}
+
 /// Was switched on and believes that `address` is its own (INIT-REBOOT).
 pub fn reboot(machine: u8, address: Ipv4Addr) -> Message {
     message(MessageType::Request, machine).with(code::REQUESTED_ADDRESS, &address.octets())

@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use crate::compare::{self, ALWAYS, Difference, What};
 use crate::messages::Message;
-use crate::side::{Side, Which};
+use crate::side::{Side, Which, World};
 
 /// Options, and what is sent under them in order; each message is a scenario.
 pub struct Group {
     name: &'static str,
     conf: Vec<String>,
+    world: World,
+    /// The cable that messages go by.
+    cable: &'static str,
     steps: Vec<Step>,
     /// Holds for every message.
     allowed: Vec<Allowed>,
@@ -18,8 +21,11 @@ pub struct Group {
 
 struct Step {
     name: &'static str,
+    cable: &'static str,
     message: Message,
     port: u16,
+    /// A cable that is laid first, with the server's addresses on it.
+    laid: Option<(&'static str, Vec<&'static str>)>,
     allowed: Vec<Allowed>,
 }
 
@@ -40,17 +46,65 @@ impl Group {
     /// `conf`: lines of a configuration file.
     pub fn new(name: &'static str, conf: &[&str]) -> Group {
         let conf = conf.iter().map(|line| (*line).to_owned()).collect();
-        Group { name, conf, steps: Vec::new(), allowed: Vec::new(), leases_differ: None }
+        let (steps, allowed) = (Vec::new(), Vec::new());
+        Group { name, conf, world: World::default(), cable: "net", steps, allowed, leases_differ: None }
+    }
+
+    /// Another interface of the server, on a cable of this name, with these addresses.
+    pub fn cable(mut self, name: &'static str, addresses: &[&'static str]) -> Group {
+        self.world.cables.push((name, addresses.to_vec()));
+        self
+    }
+
+    /// Another address of the server on the first cable.
+    pub fn address(mut self, address: &'static str) -> Group {
+        self.world.cables[0].1.push(address);
+        self
+    }
+
+    /// Run in the server's network before it starts.
+    pub fn command(mut self, line: &'static str) -> Group {
+        self.world.commands.push(line);
+        self
+    }
+
+    /// A cable of its own for the questions that tell silence from slowness: for groups whose first network is not
+    /// served.
+    pub fn fenced(mut self) -> Group {
+        self.conf.push("dhcp-range=10.255.0.10,10.255.0.20".to_owned());
+        self.world.fence = "fence";
+        self.cable("fence", &["10.255.0.1/24"])
+    }
+
+    /// The options say themselves which interfaces are served, and how.
+    pub fn names_no_interfaces(mut self) -> Group {
+        self.world.names_interfaces = false;
+        self
+    }
+
+    /// The messages from here on go by this cable.
+    pub fn on(mut self, cable: &'static str) -> Group {
+        self.cable = cable;
+        self
     }
 
     pub fn then(mut self, name: &'static str, message: Message) -> Group {
-        self.steps.push(Step { name, message, port: 67, allowed: Vec::new() });
+        let cable = self.cable;
+        self.steps.push(Step { name, cable, message, port: 67, laid: None, allowed: Vec::new() });
+        self
+    }
+
+    /// Lays another cable before the message before is sent, and sends it by that.
+    pub fn over_new_cable(mut self, name: &'static str, addresses: &[&'static str]) -> Group {
+        let step = self.steps.last_mut().expect("a message comes first");
+        (step.cable, step.laid) = (name, Some((name, addresses.to_vec())));
         self
     }
 
     /// Sends to the PXE boot server's port.
     pub fn then_at_4011(mut self, name: &'static str, message: Message) -> Group {
-        self.steps.push(Step { name, message, port: 4011, allowed: Vec::new() });
+        let cable = self.cable;
+        self.steps.push(Step { name, cable, message, port: 4011, laid: None, allowed: Vec::new() });
         self
     }
 
@@ -68,6 +122,22 @@ impl Group {
         let step = self.steps.iter_mut().find(|message| message.name == step).expect("a message of this name");
         step.allowed.push(Allowed { what, because, by_chance: false });
         self
+    }
+
+    /// As [`Group::differs`], in all of these.
+    pub fn differs_in(self, all: &[What], because: &'static str) -> Group {
+        all.iter().fold(self, |group, what| group.differs(*what, because))
+    }
+
+    /// The address given is left to chance in this group, or to our own strategy.
+    pub fn any_address(self, because: &'static str) -> Group {
+        self.throughout(What::Field("yiaddr"), because).throughout(What::Field("to"), because)
+    }
+
+    /// The message before is a renewal: its times have a random part.
+    pub fn fuzzy(self) -> Group {
+        const FUZZ: &str = "dnsmasq takes a random time off T1 and T2 of a renewal";
+        self.varies(What::Option(58), FUZZ).varies(What::Option(59), FUZZ)
     }
 
     /// Any answer of this group may differ so on purpose.
@@ -88,12 +158,16 @@ impl Group {
 
     /// Differences that nobody allowed, and allowed ones that are not there.
     fn run(&self) -> Vec<String> {
-        let mut theirs = Side::start(Which::Dnsmasq, &self.conf);
-        let mut ours = Side::start(Which::Lanboot, &self.conf);
+        let mut theirs = Side::start(Which::Dnsmasq, &self.conf, &self.world);
+        let mut ours = Side::start(Which::Lanboot, &self.conf, &self.world);
         let mut failures = Vec::new();
         for step in &self.steps {
             let name = format!("{}: {}", self.name, step.name);
-            let (theirs, ours) = (theirs.ask(&step.message, step.port), ours.ask(&step.message, step.port));
+            if let Some((cable, addresses)) = &step.laid {
+                [&mut theirs, &mut ours].into_iter().for_each(|side| side.add_cable(cable, addresses));
+            }
+            let Step { cable, message, port, .. } = step;
+            let (theirs, ours) = (theirs.ask_by(cable, message, *port), ours.ask_by(cable, message, *port));
             println!("{name}: `{}` there, `{}` here", compare::kinds(&theirs), compare::kinds(&ours));
             let found = compare::answers(&theirs, &ours);
             failures.extend(judge(&name, &found, &step.allowed, &self.allowed));

@@ -1,16 +1,18 @@
-//! One server in a network of its own, with a client's socket at the other end of its cable.
+//! One server in a network of its own, with clients' sockets at the other ends of its cables.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mac::Mac;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use crate::harness::{Finished, Folder, Network, Program};
-use crate::messages::{self, Message, SERVER};
+use crate::messages::{self, Message};
 use crate::wire::{Datagram, Wire};
 
 /// Questions are put again after this long while a server starts.
@@ -18,7 +20,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 /// A machine that asks what everyone must answer, so that silence before it is known to be silence.
 const FENCE: u8 = 0xfe;
-const FENCE_AT: Ipv4Addr = messages::host(254);
 /// Transaction ids of the fences; the packets of scenarios have lower ones.
 const FENCE_XIDS: u32 = 0x4000_0000;
 
@@ -28,12 +29,49 @@ pub enum Which {
     Lanboot,
 }
 
+/// What the server's network looks like.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The names of the server's interfaces, each with its addresses; the first is told to clients that ask it directly.
+    pub cables: Vec<(&'static str, Vec<&'static str>)>,
+    /// Commands to run there, such as `ip route add ...`.
+    pub commands: Vec<&'static str>,
+    /// The cable that fences go by.
+    pub fence: &'static str,
+    /// Whether the interfaces are named in the options of every group, and bound to.
+    pub names_interfaces: bool,
+}
+
+impl Default for World {
+    fn default() -> World {
+        let cables = vec![("net", vec!["10.0.1.1/24"])];
+        World { cables, commands: Vec::new(), fence: "net", names_interfaces: true }
+    }
+}
+
+impl World {
+    /// The server's own address on a cable.
+    fn server(&self, cable: &str) -> Ipv4Addr {
+        let (_, addresses) = self.cables.iter().find(|(name, _)| *name == cable).expect("a cable of this world");
+        let (address, _) = addresses.first().and_then(|first| first.split_once('/')).expect("address and prefix");
+        address.parse().expect("an address")
+    }
+}
+
+/// What the client calls its end of a cable.
+fn end(cable: &'static str) -> &'static str {
+    if cable == "net" { "eth0" } else { cable }
+}
+
 pub struct Side {
     pub which: Which,
-    wire: Wire,
+    world: World,
+    /// One for each cable.
+    wires: Vec<Wire>,
     /// `None` when it is to be heard why it does not answer.
     server: Option<Program>,
-    networks: [Network; 2],
+    serving: Network,
+    client: Network,
     folder: Folder,
     next_xid: u32,
     next_fence: u32,
@@ -42,19 +80,36 @@ pub struct Side {
 }
 
 impl Side {
-    pub fn start(which: Which, conf: &[String]) -> Side {
-        Side::start_prepared(which, conf, "bind-interfaces", |_| ())
+    pub fn start(which: Which, conf: &[String], world: &World) -> Side {
+        Side::start_in(world, which, conf, "bind-interfaces", |_| ())
     }
 
-    /// `FOLDER` in `conf` is the folder that `prepare` is given first. `binding`: one more line.
+    /// In the plainest world.
     pub fn start_prepared(which: Which, conf: &[String], binding: &str, prepare: impl FnOnce(&Path)) -> Side {
+        Side::start_in(&World::default(), which, conf, binding, prepare)
+    }
+
+    /// `FOLDER` in `conf` is the folder that `prepare` is given first. `binding`: one more line, where interfaces are
+    /// named.
+    fn start_in(world: &World, which: Which, conf: &[String], binding: &str, prepare: impl FnOnce(&Path)) -> Side {
         let (serving, client) = (Network::new(), Network::new());
-        serving.cable("net", &client, "eth0");
-        serving.run("ip address add 10.0.1.1/24 brd + dev net");
         let folder = Folder::new();
         prepare(&folder.0);
         let mut lines = conf.join("\n").replace("FOLDER", &folder.0.display().to_string());
-        lines += &format!("\nport=0\nno-ping\ninterface=net\n{binding}\npid-file=\n");
+        lines += "\nport=0\nno-ping\npid-file=\n";
+        for (name, addresses) in &world.cables {
+            serving.cable(name, &client, end(name));
+            for address in addresses {
+                serving.run(&format!("ip address add {address} brd + dev {name}"));
+            }
+            if world.names_interfaces {
+                lines += &format!("interface={name}\n");
+            }
+        }
+        if world.names_interfaces {
+            lines += &format!("{binding}\n");
+        }
+        world.commands.iter().for_each(|command| drop(serving.run(command)));
         lines += &format!("dhcp-leasefile={}\n", folder.0.join("leases").display());
         let conf = folder.0.join("dnsmasq.conf");
         fs::write(&conf, &lines).expect("room for a file");
@@ -63,19 +118,28 @@ impl Side {
             Which::Lanboot => format!("{} dnsmasq", env!("CARGO_BIN_EXE_lanboot")),
         };
         let server = Program::start(serving.command(&format!("{program} --no-daemon -C {}", conf.display())));
-        let wire = Wire::on(&client, PATIENCE);
-        let networks = [serving, client];
+        let wires = world.cables.iter().map(|(name, _)| Wire::on(&client, name, end(name), PATIENCE)).collect();
         let mut ranges = lines.lines().filter(|line| line.starts_with("dhcp-range=")).peekable();
         let beside = ranges.peek().is_some() && ranges.all(|range| range.contains(",proxy"));
-        let server = Some(server);
-        let mut side = Side { which, wire, server, networks, folder, next_xid: 1, next_fence: FENCE_XIDS, beside };
+        let mut side = Side {
+            which,
+            world: world.clone(),
+            wires,
+            server: Some(server),
+            serving,
+            client,
+            folder,
+            next_xid: 1,
+            next_fence: FENCE_XIDS,
+            beside,
+        };
         side.fence();
         side
     }
 
-    /// The network at the other end of the server's cable.
+    /// The network at the other ends of the server's cables.
     pub fn client(&self) -> &Network {
-        &self.networks[1]
+        &self.client
     }
 
     /// Where its files lie.
@@ -101,14 +165,29 @@ impl Side {
 
     /// Changes the neighbour table of the server's computer.
     pub fn neighbour(&self, change: &str) {
-        self.networks[0].run(&format!("ip neighbour {change} dev net"));
+        self.serving.run(&format!("ip neighbour {change} dev net"));
+    }
+
+    /// Lays another cable while the server runs.
+    pub fn add_cable(&mut self, name: &'static str, addresses: &[&'static str]) {
+        self.serving.cable(name, &self.client, end(name));
+        for address in addresses {
+            self.serving.run(&format!("ip address add {address} brd + dev {name}"));
+        }
+        self.world.cables.push((name, addresses.to_vec()));
+        self.wires.push(Wire::on(&self.client, name, end(name), PATIENCE));
     }
 
     /// Everything that the server answers to one message.
     pub fn ask(&mut self, message: &Message, port: u16) -> Vec<Datagram> {
+        self.ask_by("net", message, port)
+    }
+
+    /// As [`Side::ask`], by this cable; the answers may come out by another.
+    pub fn ask_by(&mut self, cable: &str, message: &Message, port: u16) -> Vec<Datagram> {
         self.next_xid += 1;
         let message = message.clone().xid(self.next_xid);
-        self.send(&message, port);
+        self.send(cable, &message, port);
         let mut answers = self.fence();
         // The first may have overtaken an acknowledgement that waited for its lease to be written, and the second one
         // that waited for ARP.
@@ -118,30 +197,55 @@ impl Side {
         answers
     }
 
-    fn send(&mut self, message: &Message, server_port: u16) {
+    fn send(&mut self, cable: &str, message: &Message, port: u16) {
         // Read by hand: it may be malformed on purpose.
         let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&message.0[at..at + 4]).expect("four octets"));
         let mac = Mac(message.0[28..34].try_into().expect("six octets"));
-        let (own, relay) = (address(12), address(24));
-        let (from, port) = if relay.is_unspecified() { (own, 68) } else { (relay, 67) };
-        self.wire.at_home.extend([own, relay].into_iter().filter(|at| !at.is_unspecified()).map(|at| (at, mac)));
-        let to = if own.is_unspecified() { Ipv4Addr::BROADCAST } else { SERVER };
-        let to = (if relay.is_unspecified() { to } else { SERVER }, server_port);
-        self.wire.send(&Datagram { mac, from: (from, port), to, payload: message.0.clone() });
+        let (own, of_server, relay) = (address(12), address(20), address(24));
+        let server = self.world.server(cable);
+        let (from, to) = match () {
+            // A server's answer to a relay, which is who we test.
+            () if message.0[0] == 2 => ((of_server, 67), relay),
+            () if !relay.is_unspecified() => ((relay, 67), server),
+            () if !own.is_unspecified() => ((own, 68), server),
+            () => ((own, 68), Ipv4Addr::BROADCAST),
+        };
+        let at = self.world.cables.iter().position(|(name, _)| *name == cable).expect("a cable of this world");
+        let addresses = [own, relay, of_server].into_iter().filter(|at| !at.is_unspecified());
+        let at_home: Vec<_> = addresses.map(|at| (at, mac)).collect();
+        // Answers may come out elsewhere.
+        self.wires.iter_mut().for_each(|wire| wire.at_home.extend(&at_home));
+        let wire = &self.wires[at];
+        let payload = message.0.clone();
+        wire.send(&Datagram { cable: String::new(), mac, from, to: (to, port), payload });
+    }
+
+    /// The next datagram on any cable.
+    fn receive(&self) -> Option<Datagram> {
+        let mut fds: Vec<_> = self.wires.iter().map(|wire| PollFd::new(wire.as_fd(), PollFlags::POLLIN)).collect();
+        let patience = PollTimeout::try_from(PATIENCE).expect("it is short");
+        poll(&mut fds, patience).expect("sockets can be waited for");
+        let ready = |at: &usize| fds[*at].any().unwrap_or(false);
+        let is_fence = |at: &usize| self.world.cables[*at].0 == self.world.fence;
+        // The fence must not overtake what came out before it elsewhere.
+        let at = (0..fds.len()).filter(ready).min_by_key(is_fence)?;
+        self.wires[at].receive()
     }
 
     /// Puts a question that is always answered, until it is; gives what came before.
     fn fence(&mut self) -> Vec<Datagram> {
         self.next_fence += 1;
+        let cable = self.world.fence;
+        let [a, b, c, _] = self.world.server(cable).octets();
         let fence = match self.beside {
             true => messages::discover(FENCE).pxe(0),
-            false => messages::inform(FENCE, FENCE_AT),
+            false => messages::inform(FENCE, Ipv4Addr::new(a, b, c, 254)),
         };
         let fence = fence.xid(self.next_fence);
         let mut before = Vec::new();
         for _ in 0..ANSWERS_WITHIN.as_millis() / PATIENCE.as_millis() {
-            self.send(&fence, 67);
-            while let Some(answer) = self.wire.receive() {
+            self.send(cable, &fence, 67);
+            while let Some(answer) = self.receive() {
                 if answer.payload.get(4..8) == fence.0.get(4..8) {
                     return before;
                 }

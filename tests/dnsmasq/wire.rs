@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::mem::size_of;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use mac::Mac;
@@ -21,6 +21,8 @@ const UDP: u8 = 17;
 /// A UDP datagram with the addresses it travels under.
 #[derive(Clone, Debug)]
 pub struct Datagram {
+    /// The cable it came by.
+    pub cable: String,
     /// The link-layer destination of one received, the source of one sent.
     pub mac: Mac,
     pub from: (Ipv4Addr, u16),
@@ -28,19 +30,21 @@ pub struct Datagram {
     pub payload: Vec<u8>,
 }
 
-/// A packet socket on `eth0`.
+/// A packet socket on one interface.
 pub struct Wire {
     socket: OwnedFd,
+    cable: String,
     /// Addresses that our machines have: for these we answer ARP.
     pub at_home: Vec<(Ipv4Addr, Mac)>,
 }
 
 impl Wire {
-    pub fn on(network: &Network, patience: Duration) -> Wire {
+    /// At the client's end of a cable, which is this interface.
+    pub fn on(network: &Network, cable: &str, interface: &str, patience: Duration) -> Wire {
         let socket = network.inside(|| {
             let all = SockProtocol::EthAll;
             let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, all).expect("root");
-            let name = CString::new("eth0").expect("no NUL");
+            let name = CString::new(interface).expect("no NUL");
             // SAFETY: integers and octets only, for which zero is a value.
             let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
             address.sll_family = libc::AF_PACKET as u16;
@@ -50,18 +54,18 @@ impl Wire {
             let length = size_of::<libc::sockaddr_ll>() as u32;
             // SAFETY: the address is of the length told and outlives the call.
             let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
-            assert_eq!(bound, 0, "eth0 is there");
+            assert_eq!(bound, 0, "the interface is there");
             socket
         });
         setsockopt(&socket, SndBuf, &(1 << 20)).expect("a large buffer");
         let patience = TimeVal::new(patience.as_secs() as i64, patience.subsec_micros().into());
         setsockopt(&socket, ReceiveTimeout, &patience).expect("not zero");
-        Wire { socket, at_home: Vec::new() }
+        Wire { socket, cable: cable.to_owned(), at_home: Vec::new() }
     }
 
     /// Sends a datagram in a frame to everyone.
     pub fn send(&self, datagram: &Datagram) {
-        let Datagram { mac, from, to, payload } = datagram;
+        let Datagram { mac, from, to, payload, .. } = datagram;
         let mut udp = [from.1.to_be_bytes(), to.1.to_be_bytes(), (payload.len() as u16 + 8).to_be_bytes()].concat();
         udp.extend([0, 0]); // no checksum (RFC 768)
         udp.extend(payload);
@@ -87,7 +91,7 @@ impl Wire {
             let frame = &buffer[..octets];
             match frame.get(12..14) {
                 Some(kind) if kind == ARP => self.answer_arp(&frame[14..]),
-                Some(kind) if kind == IPV4 => match datagram(frame) {
+                Some(kind) if kind == IPV4 => match datagram(frame, &self.cable) {
                     Some(datagram) => return Some(datagram),
                     None => continue,
                 },
@@ -109,17 +113,24 @@ impl Wire {
 
     fn frame(&self, to: Mac, from: Mac, kind: [u8; 2], content: &[u8]) {
         let frame = [&to.0[..], &from.0, &kind, content].concat();
-        send(self.socket.as_raw_fd(), &frame, MsgFlags::empty()).expect("eth0 is up");
+        send(self.socket.as_raw_fd(), &frame, MsgFlags::empty()).expect("the interface is up");
     }
 }
 
-fn datagram(frame: &[u8]) -> Option<Datagram> {
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn datagram(frame: &[u8], cable: &str) -> Option<Datagram> {
     let ip = frame.get(14..34)?;
     let header = usize::from(ip[0] & 15) * 4;
     let udp = frame.get(14 + header..).filter(|udp| ip[9] == UDP && udp.len() >= 8)?;
     let number = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
     let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
     Some(Datagram {
+        cable: cable.to_owned(),
         mac: Mac(frame[..6].try_into().expect("six octets")),
         from: (address(12), number(0)),
         to: (address(16), number(2)),

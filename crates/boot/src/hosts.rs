@@ -19,12 +19,20 @@ pub struct Host {
     /// Tags that a request gets.
     pub set: Vec<Tag>,
     pub address: Option<Ipv4Addr>,
-    /// Option 12. Without hardware and client identifier it also says who is meant: who calls itself so.
+    /// Option 12. Without hardware and client identifier it also says who is meant: who calls itself so. Others may call
+    /// themselves what they like: a name proves nothing.
     pub name: Option<String>,
     /// `u32::MAX`: for ever. `None`: as its range says.
     pub lease_secs: Option<u32>,
     /// No answer, ever.
     pub ignore: bool,
+}
+
+impl Host {
+    /// Whether this very MAC is among several that share what is laid down, such as the two cards of one laptop.
+    pub fn names(&self, mac: &Mac) -> bool {
+        self.hardware.iter().any(|hardware| hardware.mac().as_ref() == Some(mac))
+    }
 }
 
 /// Who a client says it is (option 61).
@@ -41,7 +49,11 @@ impl IdPattern {
         let fits = |(octet, wanted): (&u8, &Option<u8>)| wanted.is_none_or(|wanted| wanted == *octet);
         match self {
             IdPattern::Ignored => false,
-            IdPattern::Octets(octets) => octets.len() == id.len() && id.iter().zip(octets).all(fits),
+            IdPattern::Octets(octets) => {
+                // Text travels behind a type octet of 0 (RFC 2132 section 9.14).
+                let same = |id: &[u8]| octets.len() == id.len() && id.iter().zip(octets).all(fits);
+                same(id) || id.strip_prefix(&[0]).is_some_and(same)
+            }
         }
     }
 }
@@ -88,7 +100,7 @@ impl Hosts {
         if matches!(host.client_id, Some(IdPattern::Octets(_))) {
             self.by_id.push(at);
         }
-        if let Some(name) = &host.name {
+        if let Some(name) = host.name.as_ref().filter(|_| host.hardware.is_empty() && host.client_id.is_none()) {
             self.by_name.entry(name.to_ascii_lowercase()).or_default().push(at);
         }
         if let Some(address) = host.address {
@@ -119,31 +131,37 @@ impl Hosts {
         self.by_address.keys().copied()
     }
 
-    /// What is laid down for `who`: by client identifier, by hardware address, by name, or by the closest wildcards,
-    /// in this order; of several the first. Those that ask for tags come before those that do not.
+    /// What is laid down for `who`: by client identifier, by hardware address or by the closest wildcards, in this order,
+    /// and if nothing is, by name; of several the last. Those that ask for tags come before those that do not.
     ///
     /// `fits`: whether an address that a host is to have can be given where the request comes from.
     pub fn find(&self, who: Who<'_>, tags: &Tags, fits: impl Fn(Ipv4Addr) -> bool) -> Option<Arc<Host>> {
         let fits = |host: &Host| host.address.is_none_or(&fits);
         let with_tags = |host: &Host| fits(host) && host.when.met(tags).is_some_and(|met| met > Met::Always);
         let without = |host: &Host| fits(host) && host.when.is_empty();
-        self.search(who, &with_tags).or_else(|| self.search(who, &without)).cloned()
+        let is = |admits: &dyn Fn(&Host) -> bool| self.search(who, admits);
+        let named = |admits: &dyn Fn(&Host) -> bool| self.named(who, admits);
+        is(&with_tags).or_else(|| is(&without)).or_else(|| named(&with_tags)).or_else(|| named(&without)).cloned()
+    }
+
+    fn named(&self, who: Who<'_>, admits: &dyn Fn(&Host) -> bool) -> Option<&Arc<Host>> {
+        let places = self.by_name.get(&who.name?.to_ascii_lowercase())?;
+        places.iter().rev().map(|at| &self.list[*at]).find(|host| admits(host))
     }
 
     fn search(&self, who: Who<'_>, admits: &dyn Fn(&Host) -> bool) -> Option<&Arc<Host>> {
-        let first = |places: &[usize], test: &dyn Fn(&Host) -> bool| {
-            places.iter().map(|at| &self.list[*at]).find(|host| admits(host) && test(host))
+        let last = |places: &[usize], test: &dyn Fn(&Host) -> bool| {
+            places.iter().rev().map(|at| &self.list[*at]).find(|host| admits(host) && test(host))
         };
         let by_id = || {
             let id = who.client_id?;
-            first(&self.by_id, &|host| host.client_id.as_ref().is_some_and(|pattern| pattern.matches(id)))
+            last(&self.by_id, &|host| host.client_id.as_ref().is_some_and(|pattern| pattern.matches(id)))
         };
         let by_mac = || {
             let mac = Mac(who.hardware.1.try_into().ok()?);
-            first(self.by_mac.get(&mac)?, &|host| host.hardware.iter().any(|it| it.matches(who.hardware.0, &mac.0)))
+            last(self.by_mac.get(&mac)?, &|host| host.hardware.iter().any(|it| it.matches(who.hardware.0, &mac.0)))
         };
-        let by_name = || first(self.by_name.get(&who.name?.to_ascii_lowercase())?, &|_| true);
-        by_id().or_else(by_mac).or_else(by_name).or_else(|| self.closest(who, admits))
+        by_id().or_else(by_mac).or_else(|| self.closest(who, admits))
     }
 
     fn closest(&self, who: Who<'_>, admits: &dyn Fn(&Host) -> bool) -> Option<&Arc<Host>> {
@@ -151,7 +169,7 @@ impl Hosts {
             let matching = host.hardware.iter().filter(|pattern| pattern.matches(who.hardware.0, who.hardware.1));
             matching.map(HardwarePattern::wildcards).min()
         };
-        let met = self.by_pattern.iter().map(|at| &self.list[*at]).filter(|host| admits(host));
+        let met = self.by_pattern.iter().rev().map(|at| &self.list[*at]).filter(|host| admits(host));
         met.filter_map(|host| Some((wildcards(host)?, host))).min_by_key(|(open, _)| *open).map(|(_, host)| host)
     }
 }
@@ -178,15 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn client_identifier_goes_before_mac_before_name_before_wildcards() {
+    fn client_identifier_goes_before_mac_before_wildcards_before_name() {
         let exact = named("mac", &["52:54:00:00:00:01"]);
         let wild = named("wild", &["52:54:*:*:*:*"]);
         let closer = named("closer", &["52:54:00:00:00:*"]);
         let id = Host { client_id: Some(IdPattern::Octets(vec![Some(7), None])), ..named("id", &[]) };
         let all = vec![wild.clone(), named("me", &[]), exact.clone(), id, closer.clone()];
+        let other = Host { hardware: vec!["52:54:00:00:00:77".parse().unwrap()], ..named("owned", &[]) };
         assert_eq!(found(all.clone(), who(Some(&[7, 1]), Some("me")), &[]).unwrap(), "id");
         assert_eq!(found(all, who(Some(&[8, 1]), Some("ME")), &[]).unwrap(), "mac");
-        assert_eq!(found(vec![wild.clone(), named("me", &[])], who(None, Some("ME")), &[]).unwrap(), "me");
+        assert_eq!(found(vec![wild.clone(), named("me", &[])], who(None, Some("ME")), &[]).unwrap(), "wild");
+        assert_eq!(found(vec![named("me", &[])], who(None, Some("ME")), &[]).unwrap(), "me");
+        assert_eq!(found(vec![other], who(None, Some("owned")), &[]), None, "a name proves nothing");
+        assert_eq!(
+            found(vec![exact.clone(), named("later", &["52:54:00:00:00:01"])], who(None, None), &[]).unwrap(),
+            "later"
+        );
         assert_eq!(found(vec![wild, closer], who(None, None), &[]).unwrap(), "closer");
     }
 

@@ -61,12 +61,23 @@ pub struct Served {
     pub addresses: Vec<Ipv4Net>,
     pub dhcp: bool,
     pub tftp: bool,
+    /// Heard for the answers that servers send to our relays, whether served or not.
+    pub relays: bool,
+    /// The interface in whose place this one is served, as one of its ports: `bridge-interface`.
+    pub in_place_of: Option<String>,
 }
 
 impl Served {
     /// An interface on which everything is served.
     pub fn whole(interface: &str, address: Ipv4Net) -> Served {
-        Served { interface: interface.to_owned(), addresses: vec![address], dhcp: true, tftp: true }
+        Served {
+            interface: interface.to_owned(),
+            addresses: vec![address],
+            dhcp: true,
+            tftp: true,
+            relays: false,
+            in_place_of: None,
+        }
     }
 }
 
@@ -130,6 +141,12 @@ pub struct Dhcp {
     /// How long a probe waits for an answer.
     pub conflict_wait: Duration,
     pub identity: Identity,
+    /// Option 61 counts for nothing: not for who a machine is, and not in its lease.
+    pub ignores_client_id: bool,
+    /// Relays that clients are to take for their server, so that renewals come through them too.
+    pub relays_as_servers: RelaysAsServers,
+    /// Networks of ours whose requests other servers answer.
+    pub relays: Vec<Relay>,
     /// Option 3; 0.0.0.0: us, or the relay. Default: our own address when masquerading, else none.
     pub router: Option<Ipv4Addr>,
     /// Option 6; 0.0.0.0: us.
@@ -165,6 +182,8 @@ pub enum Chooser {
 pub struct Range {
     /// With the prefix that machines there are told.
     pub subnet: Ipv4Net,
+    /// Nobody told the prefix: it is that of the address's class (RFC 791), and good for networks behind relays only.
+    pub guessed: bool,
     /// Option 28.
     pub broadcast: Ipv4Addr,
     pub gives: Gives,
@@ -184,6 +203,44 @@ pub enum Gives {
     Reserved,
     /// Nothing: another server gives out addresses, and we say what to boot.
     Proxy,
+}
+
+/// Being a relay between a network of ours and a DHCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// Our address on the machines' network, which answers come back to.
+    pub local: Ipv4Addr,
+    pub to: RelayTo,
+    /// The interfaces that answers may come by; `None`: any.
+    pub answers_by: Option<InterfacePattern>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelayTo {
+    Server(SocketAddrV4),
+    /// By broadcast.
+    Everyone {
+        interface: String,
+        port: u16,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RelaysAsServers {
+    #[default]
+    None,
+    All,
+    These(Vec<Ipv4Addr>),
+}
+
+impl RelaysAsServers {
+    pub fn contains(&self, relay: Ipv4Addr) -> bool {
+        match self {
+            RelaysAsServers::None => false,
+            RelaysAsServers::All => true,
+            RelaysAsServers::These(relays) => relays.contains(&relay),
+        }
+    }
 }
 
 /// Two networks on one wire.

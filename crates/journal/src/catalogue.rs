@@ -23,6 +23,7 @@ pub const CATALOGUE: &[About] = &[
     about("dhcp-ack", &["stage", "address", "lease_secs", "name?", "boot_file?", "renewal", "because"],
         "DHCPACK left, its lease on disk. `name`: of the machine, in the lease. `renewal`: the client already used the address."),
     about("dhcp-inform", &["address"], "DHCPACK to a DHCPINFORM: options only, no lease."),
+    about("dhcp-relayed", &["to"], "A request was passed on to these servers, which answer it (address and port)."),
     about("dhcp-nak", &["address", "because"], "DHCPNAK left: the client must not use the address it asked for."),
     about("proxy-answer", &["stage", "boot_file?", "port", "because"],
         "A machine that gets its address from another DHCP server was told what to boot, from `port` 67 or 4011. `boot_file` is absent where a menu, or port 4011, says more."),

@@ -104,6 +104,10 @@ pub enum Step {
     DhcpInform {
         address: Ipv4Addr,
     },
+    /// A request was passed on to these servers, which answer it.
+    DhcpRelayed {
+        to: Vec<SocketAddrV4>,
+    },
     DhcpNak {
         address: Ipv4Addr,
         because: String,

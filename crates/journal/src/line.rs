@@ -1,5 +1,7 @@
 //! One event as one line of text for people.
 
+use std::net::SocketAddrV4;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -86,6 +88,10 @@ impl Line {
                 line(topic, granted(address, boot_file.as_deref()))
             }
             Step::DhcpInform { address } => line("address", format!("{address} asked for options")).tone(Tone::Quiet),
+            Step::DhcpRelayed { to } => {
+                let to: Vec<String> = to.iter().map(SocketAddrV4::to_string).collect();
+                line("address", format!("passed on to {}", to.join(" and "))).tone(Tone::Quiet)
+            }
             Step::DhcpNak { address, because } => {
                 line("address", format!("{address} refused: {}", clean(because))).tone(Tone::Warn)
             }

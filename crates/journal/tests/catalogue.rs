@@ -40,6 +40,7 @@ fn samples() -> Vec<Step> {
     let others = vec![
         Step::DhcpOffer { address, boot_file: some(), because: vec![] },
         Step::DhcpInform { address },
+        Step::DhcpRelayed { to: vec!["10.0.2.9:67".parse().unwrap()] },
         Step::DhcpNak { address, because: text() },
         Step::ProxyAnswer { stage: Stage::Pxe, boot_file: some(), port: 4011, because: vec![text()] },
         Step::AddressElsewhere { stage: Stage::Ipxe, address, server: Some(address) },

@@ -215,7 +215,8 @@ fn links(config: &Config, address: Ipv4Net) -> Result<Vec<Link>, Diagnostics> {
     let served = if config.served.is_empty() { own() } else { config.served.clone() };
     let open = |served: config::Served| {
         let interface = Interface::named(&served.interface).map_err(|error| not_usable(&served.interface, &error))?;
-        Ok(Link { interface, addresses: served.addresses, dhcp: served.dhcp, tftp: served.tftp })
+        let config::Served { addresses, dhcp, tftp, relays, in_place_of, .. } = served;
+        Ok(Link { interface, addresses, dhcp, tftp, relays, in_place_of })
     };
     served.into_iter().map(open).collect()
 }

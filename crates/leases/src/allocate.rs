@@ -25,6 +25,8 @@ pub enum Strategy {
 pub struct Pool {
     ranges: Vec<(u32, u32)>,
     excluded: Runs,
+    /// Only given to those who ask for them.
+    shunned: Runs,
     strategy: Strategy,
 }
 
@@ -35,6 +37,8 @@ pub struct Ask<'a> {
     pub mac: Mac,
     /// Option 50.
     pub requested: Option<Ipv4Addr>,
+    /// Not to be given: the relay between us.
+    pub avoid: Option<Ipv4Addr>,
 }
 
 /// Now, by both clocks: leases end by the wall's, holds by the running one.
@@ -73,10 +77,15 @@ impl Pool {
         excluded: impl IntoIterator<Item = Ipv4Addr>,
         strategy: Strategy,
     ) -> Pool {
-        let ranges = ranges.into_iter().map(|(first, last)| (first.to_bits(), last.to_bits())).collect();
+        let ranges: Vec<_> = ranges.into_iter().map(|(first, last)| (first.to_bits(), last.to_bits())).collect();
         let mut runs = Runs::default();
         excluded.into_iter().for_each(|address| runs.insert(address.to_bits()));
-        Pool { ranges, excluded: runs, strategy }
+        let mut shunned = Runs::default();
+        ranges
+            .iter()
+            .flat_map(|&(first, last)| shunned_within(first, last))
+            .for_each(|address| shunned.insert(address));
+        Pool { ranges, excluded: runs, shunned, strategy }
     }
 
     /// Whether the pool may give out `address`.
@@ -92,7 +101,7 @@ impl Pool {
     /// The ranges once around, from the strategy's starting point for `mac`.
     fn round(&self, mac: Mac) -> Vec<(u32, u32)> {
         let mut skip = match self.strategy {
-            Strategy::Hashed if !self.ranges.is_empty() => fnv1a(&mac.0) % self.size(),
+            Strategy::Hashed if !self.ranges.is_empty() => u64::from(sdbm(&mac.0)) % self.size(),
             _ => return self.ranges.clone(),
         };
         for (index, &(first, last)) in self.ranges.iter().enumerate() {
@@ -156,17 +165,24 @@ impl Search<'_> {
     }
 
     fn unused(&self) -> Option<Ipv4Addr> {
-        let avoid = [self.table.recorded(), self.holds.addresses(), &self.pool.excluded];
-        let first_in = |(first, last)| outside_all(&avoid, first).filter(|address| *address <= last);
+        let taken = [self.table.recorded(), self.holds.addresses(), &self.pool.excluded, &self.pool.shunned];
+        let avoided = self.ask.avoid.map(Ipv4Addr::to_bits);
+        let first_in = |(first, last)| {
+            let address = outside_all(&taken, first)?;
+            let address = if Some(address) == avoided { outside_all(&taken, address + 1)? } else { address };
+            (address <= last).then_some(address)
+        };
         self.pool.round(self.ask.mac).into_iter().find_map(first_in).map(Ipv4Addr::from_bits)
     }
 
     fn reused(&self) -> Option<Ipv4Addr> {
-        self.table.reusable(self.now.wall).find(|address| self.is_free(*address))
+        let shunned = |address: Ipv4Addr| self.pool.shunned.contains(address.to_bits());
+        self.table.reusable(self.now.wall).find(|address| self.is_free(*address) && !shunned(*address))
     }
 
     fn is_free(&self, address: Ipv4Addr) -> bool {
         self.pool.contains(address)
+            && self.ask.avoid != Some(address)
             && self.table.occupant(address, self.ask.key, self.now.wall).is_none()
             && self.holds.holder(address, self.now.running).is_none_or(|holder| holder == self.ask.key)
     }
@@ -184,9 +200,19 @@ fn outside_all(sets: &[&Runs], from: u32) -> Option<u32> {
     }
 }
 
-/// The 64-bit FNV-1a hash: written out here because allocation must not change with a library's version.
-fn fnv1a(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+/// The addresses of class C networks that end in 0 and 255: where the network is larger than its class, they are machines'
+/// like any other, but Windows takes them for broadcasts (KB281579), and so dnsmasq does not choose them either.
+fn shunned_within(first: u32, last: u32) -> impl Iterator<Item = u32> {
+    const CLASS_C: std::ops::RangeInclusive<u32> = 0xc000_0000..=0xdfff_ffff;
+    let (first, last) = (first.max(*CLASS_C.start()), last.min(*CLASS_C.end()));
+    let blocks = (first >> 8)..=(last >> 8);
+    blocks.flat_map(|block| [block << 8, block << 8 | 255]).filter(move |address| (first..=last).contains(address))
+}
+
+/// The 32-bit sdbm hash, which is dnsmasq's too: a machine gets the address that it got there. Written out here because
+/// allocation must not change with a library's version.
+fn sdbm(octets: &[u8]) -> u32 {
+    octets.iter().fold(0, |hash: u32, octet| hash.wrapping_mul(65_599).wrapping_add(u32::from(*octet)))
 }
 
 #[cfg(test)]
@@ -235,7 +261,7 @@ mod tests {
         /// What `client` is to try at second `secs`.
         fn ask(&mut self, client: u32, requested: Option<u32>, secs: u64) -> Option<(Ipv4Addr, Why)> {
             let (now, key) = (self.clock(secs), key(client));
-            let ask = Ask { key: &key, mac: mac(client), requested: requested.map(address) };
+            let ask = Ask { key: &key, mac: mac(client), requested: requested.map(address), avoid: None };
             let candidate = candidate(&[&self.pool], ask, self.store.table(), &mut self.holds, now)?;
             Some((candidate.address, candidate.why))
         }
@@ -265,7 +291,7 @@ mod tests {
     #[test]
     fn hashed_starts_at_the_macs_own_place_and_wraps_around() {
         let mut world = World::new(&[(10, 12), (20, 21)], &[], Strategy::Hashed);
-        let place = (fnv1a(&mac(7).0) % 5) as usize;
+        let place = (sdbm(&mac(7).0) % 5) as usize;
         let round = [10, 11, 12, 20, 21];
         for step in 0..5 {
             let last = round[(place + step) % 5];
@@ -276,11 +302,25 @@ mod tests {
     }
 
     #[test]
-    fn fnv1a_is_the_published_function() {
-        assert_eq!(
-            [fnv1a(b""), fnv1a(b"a"), fnv1a(b"foobar")],
-            [0xcbf29ce484222325, 0xaf63dc4c8601ec8c, 0x85944171f73967e8]
-        );
+    fn sdbm_leads_to_the_addresses_that_dnsmasq_gives() {
+        let place = |last| sdbm(&[0x52, 0x54, 0, 0, 0, last]) % 51;
+        assert_eq!([place(1), place(2), place(9)], [0, 1, 8]);
+    }
+
+    #[test]
+    fn what_windows_takes_for_a_broadcast_is_given_only_to_who_asks_for_it() {
+        let class_c = |last: u32| Ipv4Addr::from_bits(0xc0a8_0400 + last);
+        let pool = Pool::new([(class_c(254), class_c(257))], [], Strategy::Sequential);
+        let (key, mac) = (key(1), mac(1));
+        let give = |requested, avoid| {
+            let now = Clock { wall: UnixSecs(0), running: Instant::now() };
+            let ask = Ask { key: &key, mac, requested, avoid };
+            candidate(&[&pool], ask, MemoryStore::default().table(), &mut Holds::default(), now).map(|it| it.address)
+        };
+        assert_eq!(give(None, None), Some(class_c(254)));
+        assert_eq!(give(None, Some(class_c(254))), Some(class_c(257)));
+        assert_eq!(give(Some(class_c(255)), None), Some(class_c(255)));
+        assert_eq!(give(Some(class_c(255)), Some(class_c(255))), Some(class_c(254)));
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn grants(pool: &Pool, store: &impl LeaseStore, clients: std::ops::Range<u32>) -
         let [a, b, c, d] = client.to_be_bytes();
         let mac = Mac([2, 0, a, b, c, d]);
         let key = ClientKey::Mac(mac);
-        let ask = Ask { key: &key, mac, requested: None };
+        let ask = Ask { key: &key, mac, requested: None, avoid: None };
         let clock = Clock { wall: NOW, running };
         let address = leases::candidate(&[&pool], ask, store.table(), &mut holds, clock).unwrap().address;
         holds.hold(address, key.clone(), running, running + Duration::from_secs(10)).unwrap();

@@ -15,7 +15,9 @@ use crate::files::{Files, Report};
 use crate::http_boot::{self, Limits};
 use crate::machines::Machines;
 use crate::made::Made;
-use crate::net::{self, ArpSocket, DhcpSocket, EchoSocket, Interface, OpenError, PxeSocket, RouterSocket};
+use crate::net::{
+    self, ArpSocket, DhcpSocket, EchoSocket, ForwardSocket, Interface, OpenError, PxeSocket, RouterSocket,
+};
 use crate::report::Reporter;
 use crate::tftp;
 
@@ -38,10 +40,19 @@ pub struct Link {
     /// Ours on it, with their prefixes; at least one. Clients are told the first.
     pub addresses: Vec<Ipv4Net>,
     pub dhcp: bool,
+    /// Heard for servers' answers to our relays, whether served or not.
+    pub relays: bool,
+    /// The interface in whose place this one is served.
+    pub in_place_of: Option<String>,
     pub tftp: bool,
 }
 
 impl Link {
+    /// Not merely as a port of another, or for answers to relays.
+    fn is_itself_served(&self) -> bool {
+        self.in_place_of.is_none() && (self.dhcp || self.tftp || !self.relays)
+    }
+
     fn address(&self) -> Ipv4Net {
         self.addresses[0]
     }
@@ -51,6 +62,7 @@ impl Link {
 pub struct Bound {
     settings: Settings,
     dhcp: Vec<(dhcp::Link, dhcp::Sockets)>,
+    forward: Option<ForwardSocket>,
     /// Each with the link that it is on.
     tftp: Vec<(Link, UdpSocket)>,
     http: Vec<(Link, TcpListener)>,
@@ -74,26 +86,29 @@ impl Bound {
         let listens_on_4011 = settings.dhcp.as_ref().is_some_and(config::Dhcp::listens_on_4011);
         for link in &settings.links {
             let (interface, address) = (&link.interface, link.address().addr());
-            if settings.dhcp.is_some() && link.dhcp {
+            if settings.dhcp.is_some() && (link.dhcp || link.relays) {
                 let sockets = dhcp::Sockets {
-                    dhcp: DhcpSocket::open(interface, address)?,
+                    dhcp: DhcpSocket::open(interface, &link.addresses)?,
                     pxe: listens_on_4011.then(|| PxeSocket::open(interface, address)).transpose()?,
                     arp: ArpSocket::open(interface)?,
                     echo: EchoSocket::open(interface)?,
                     router: RouterSocket::open(interface)?,
                 };
-                let (name, addresses) = (interface.name.clone(), link.addresses.clone());
-                dhcp.push((dhcp::Link { name, addresses }, sockets));
+                let name = link.in_place_of.as_ref().unwrap_or(&interface.name).clone();
+                let addresses = link.addresses.clone();
+                dhcp.push((dhcp::Link { name, addresses, serves: link.dhcp }, sockets));
             }
             if let Some(settings) = settings.tftp.as_ref().filter(|_| link.tftp) {
                 tftp.push((link.clone(), interface.tftp(address, settings.port)?));
             }
-            if let Some(settings) = &settings.http {
+            if let Some(settings) = settings.http.as_ref().filter(|_| link.is_itself_served()) {
                 let listeners = interface.http(address, settings.port)?;
                 http.extend(listeners.into_iter().map(|listener| (link.clone(), listener)));
             }
         }
-        Ok(Bound { settings, dhcp, tftp, http, orders: Vec::new() })
+        let relays = settings.dhcp.as_ref().is_some_and(|dhcp| !dhcp.relays.is_empty());
+        let forward = relays.then(ForwardSocket::open).transpose()?;
+        Ok(Bound { settings, dhcp, forward, tftp, http, orders: Vec::new() })
     }
 
     /// What the DHCP service is to do before it serves.
@@ -106,7 +121,7 @@ impl Bound {
     /// # Errors
     /// When the kernel gives no more threads or descriptors.
     pub fn start(self, store: Box<dyn LeaseStore>, journal: Journal) -> io::Result<Running> {
-        let Bound { settings, dhcp, tftp, http, orders } = self;
+        let Bound { settings, dhcp, forward, tftp, http, orders } = self;
         let machines = Arc::new(Machines::default());
         remember(&machines, store.as_ref());
         let reporter = Reporter { journal, machines: machines.clone() };
@@ -143,7 +158,7 @@ impl Bound {
             }
         }
         if let Some(http) = &settings.http {
-            for link in &settings.links {
+            for link in settings.links.iter().filter(|link| link.is_itself_served()) {
                 reporter.step(None, listening("HTTP", http.port, link.address().addr()));
             }
         }
@@ -161,14 +176,14 @@ impl Bound {
         let dhcp = match settings.dhcp {
             Some(terms) if !dhcp.is_empty() => {
                 let (links, sockets): (Vec<_>, Vec<_>) = dhcp.into_iter().unzip();
-                for (link, sockets) in links.iter().zip(&sockets) {
+                for (link, sockets) in links.iter().zip(&sockets).filter(|(link, _)| link.serves) {
                     reporter.step(None, listening("DHCP", 67, link.addresses[0].addr()));
                     if sockets.pxe.is_some() {
                         reporter.step(None, listening("PXE", 4011, link.addresses[0].addr()));
                     }
                 }
                 let settings = dhcp::Settings { links, dhcp: terms, policy };
-                Some(DhcpService::start(settings, sockets, store, reporter, orders)?)
+                Some(DhcpService::start(settings, sockets, forward, store, reporter, orders)?)
             }
             _ => None,
         };

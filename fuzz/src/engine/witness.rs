@@ -134,6 +134,11 @@ impl Witness {
 
     fn offered(&mut self, address: Ipv4Addr, key: ClientKey, now: Clock) {
         self.in_network(address);
+        // What is reserved by MAC goes from one card or client of the machine to the other.
+        let by_mac = |dhcp: &Dhcp| dhcp.hosts.at(address).is_some_and(|host| !host.hardware.is_empty());
+        if self.terms().any(by_mac) {
+            return;
+        }
         if let Some((holder, until)) = self.seen().held.get(&address) {
             assert!(*holder == key || *until <= now.wall, "{address} is leased to {holder} and offered to {key}");
         }

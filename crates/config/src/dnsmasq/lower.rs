@@ -23,12 +23,14 @@ pub use process::Process;
 
 use super::options::hosts::DhcpHost;
 use super::options::ranges::DhcpRange;
+use super::options::relay::Relay;
 use super::options::tags::TagTest;
 use super::{Directive, Directives, Lists, Meaning};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::surroundings::Surroundings;
 use crate::{
-    Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Network, Publish, Shared, Source,
+    Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Network, Publish, RelaysAsServers,
+    Shared, Source,
 };
 use network::Where;
 pub use script::Script;
@@ -42,7 +44,7 @@ pub const SERVED: &[&str] = &[
     "dhcp-range", "shared-network", "dhcp-host", "dhcp-lease-max", "dhcp-leasefile", "dhcp-authoritative", "dhcp-sequential-ip",
     "dhcp-hostsfile", "dhcp-hostsdir", "dhcp-optsfile", "dhcp-optsdir", "read-ethers",
     "leasefile-ro", "dhcp-script", "dhcp-scriptuser", "script-arp", "script-on-renewal",
-    "dhcp-no-override", "no-ping",
+    "dhcp-no-override", "no-ping", "dhcp-ignore-clid", "dhcp-proxy", "dhcp-relay", "bridge-interface",
     "dhcp-match", "dhcp-vendorclass", "dhcp-userclass", "dhcp-mac", "dhcp-circuitid", "dhcp-remoteid", "dhcp-subscrid",
     "dhcp-name-match", "tag-if", "dhcp-ignore",
     "dhcp-option", "dhcp-option-force", "dhcp-boot", "pxe-service", "pxe-prompt", "dhcp-pxe-vendor",
@@ -115,6 +117,9 @@ pub(super) struct Lowering {
     authoritative: bool,
     sequential: bool,
     no_ping: bool,
+    ignores_client_id: bool,
+    relays: Vec<Relay>,
+    relays_as_servers: RelaysAsServers,
     tftp: tftp::Lowering,
     http_root: Option<PathBuf>,
     http_port: Option<u16>,
@@ -149,6 +154,13 @@ impl Lowering {
             Meaning::DhcpAuthoritative => self.authoritative = true,
             Meaning::DhcpSequentialIp => self.sequential = true,
             Meaning::DhcpNoOverride => self.rules.keep_fields = true,
+            Meaning::Relay(relay) => self.relays.push(relay.clone()),
+            Meaning::BridgeInterface { interface, aliases } => {
+                self.at.aliases.extend(aliases.iter().map(|alias| (alias.clone(), interface.clone())));
+            }
+            Meaning::DhcpIgnoreClid => self.ignores_client_id = true,
+            Meaning::DhcpProxy(relays) if relays.is_empty() => self.relays_as_servers = RelaysAsServers::All,
+            Meaning::DhcpProxy(relays) => self.relay_as_server(relays),
             Meaning::NoPing => self.no_ping = true,
             Meaning::Match(rule) => self.tag_rule(rule),
             Meaning::TagIf(rule) => {
@@ -218,13 +230,13 @@ impl Lowering {
         })
     }
 
-    /// As in dnsmasq, there is DHCP where there is a range.
+    /// As in dnsmasq, there is DHCP where there is a range, or something to relay.
     fn dhcp(&mut self, around: &dyn Surroundings) -> Option<Dhcp> {
         let ranges = self.ranges(around);
         // dnsmasq leaves a proxy with nothing but dhcp-boot silent, so that nobody boots by it.
-        let only_proxies = ranges.iter().all(|range| range.gives == Gives::Proxy);
+        let only_proxies = !ranges.is_empty() && ranges.iter().all(|range| range.gives == Gives::Proxy);
         self.rules.pxe.enabled |= only_proxies && !self.rules.boots.is_empty();
-        (!ranges.is_empty()).then(|| Dhcp {
+        (!ranges.is_empty() || !self.relays.is_empty()).then(|| Dhcp {
             ranges,
             shared: self.shared.clone(),
             // Of several lines for one machine, dnsmasq takes the last.
@@ -235,6 +247,9 @@ impl Lowering {
             conflict_check: if self.no_ping { ConflictCheck::Off } else { ConflictCheck::Arp },
             conflict_wait: Duration::from_millis(300),
             identity: Identity::Machine,
+            ignores_client_id: self.ignores_client_id,
+            relays: self.relays.iter().map(network::relay).collect(),
+            relays_as_servers: self.relays_as_servers.clone(),
             // dnsmasq names itself as router unless a rule says otherwise.
             router: Some(Ipv4Addr::UNSPECIFIED),
             dns: Vec::new(),

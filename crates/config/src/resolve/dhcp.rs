@@ -37,6 +37,7 @@ impl Resolver<'_> {
         let lease = value(&said.lease).unwrap_or(Duration::from_secs(12 * 3600));
         let range = |(first, last)| crate::Range {
             subnet: net,
+            guessed: false,
             broadcast: net.broadcast(),
             gives: Gives::Addresses(first, last),
             lease,
@@ -74,6 +75,9 @@ impl Resolver<'_> {
             },
             conflict_wait: value(&said.conflict_wait).unwrap_or(Duration::from_millis(300)),
             identity: value(&said.identity).unwrap_or_default(),
+            ignores_client_id: false,
+            relays: Vec::new(),
+            relays_as_servers: crate::RelaysAsServers::None,
             router,
             dns: said.dns.iter().map(|given| given.value).collect(),
             domain: value(&said.domain),
@@ -289,6 +293,7 @@ fn pool_range(pool: &Pool, own: Ipv4Net, lease: Duration) -> crate::Range {
     let subnet = pool.subnet.as_ref().map_or(own, |given| given.value);
     crate::Range {
         subnet,
+        guessed: false,
         broadcast: pool.broadcast.as_ref().map_or(subnet.broadcast(), |given| given.value),
         gives: pool.gives.value,
         lease: value(&pool.lease).unwrap_or(lease),

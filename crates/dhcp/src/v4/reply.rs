@@ -45,6 +45,11 @@ impl Origin {
         }
     }
 
+    /// For a relay that hands a server's answer to the machine itself.
+    pub fn without_relay(self) -> Origin {
+        Origin { relay: None, ..self }
+    }
+
     /// The one place that knows where replies go, for every message type and mode.
     pub fn destination(&self, kind: MessageType, yiaddr: Ipv4Addr) -> Destination {
         if let Some(relay) = self.relay {

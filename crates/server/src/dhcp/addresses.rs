@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use config::Gives;
-use dhcp::v4::{Owner, code};
-use leases::{Ask, Candidate, ClientKey, Pool, Strategy, candidate};
+use dhcp::v4::{MessageType, Owner, code};
+use leases::{Ask, Candidate, ClientKey, Occupant, Pool, Strategy, candidate};
+use mac::Mac;
 
 use super::Settings;
 use super::engine::Engine;
-use super::request::Ctx;
+use super::request::{Ctx, Reached};
 
 /// One pool for each range, empty where a range gives out nothing.
 pub(super) fn pools(settings: &Settings) -> Vec<Pool> {
@@ -40,21 +41,58 @@ impl Engine {
         if let Some(address) = mine.filter(|address| self.owner(ctx, *address) == Owner::Client) {
             return Some((address, true));
         }
-        let ask = Ask { key: &ctx.key, mac: ctx.facts.mac, requested: ctx.packet.address(code::REQUESTED_ADDRESS) };
-        let pools: Vec<&Pool> = ctx.admitted.iter().map(|at| &self.pools[*at]).collect();
+        let requested = ctx.packet.address(code::REQUESTED_ADDRESS);
+        let ask = Ask { key: &ctx.key, mac: ctx.facts.mac, requested, avoid: ctx.facts.relay };
+        let pools: Vec<&Pool> = ctx.admitted.iter().map(|reached| &self.pools[reached.range]).collect();
         let Candidate { address, .. } = candidate(&pools, ask, self.store.table(), &mut self.holds, ctx.now)?;
         Some((address, false))
     }
 
-    /// The client's reserved address, unless somebody else still has a lease on it.
+    /// The client's reserved address, unless it is ours, or somebody else has it or is being offered it. From another card
+    /// of the same machine it is taken over by who begins anew.
     pub(super) fn reserved(&self, ctx: &Ctx<'_>) -> Option<Ipv4Addr> {
-        let address = ctx.host.as_ref()?.address?;
-        let occupant = self.store.table().occupant(address, &ctx.key, ctx.now.wall);
-        occupant.is_none().then_some(address)
+        let host = ctx.host.as_ref()?;
+        let address = host.address?;
+        let mut ours = self.settings.links.iter().flat_map(|link| &link.addresses).map(|net| net.addr());
+        if ours.any(|ours| ours == address) || ctx.facts.relay == Some(address) {
+            return None;
+        }
+        let same_machine = |mac: &Mac| ctx.begins() && host.names(mac);
+        let free = match self.store.table().occupant(address, &ctx.key, ctx.now.wall) {
+            None => true,
+            Some(Occupant::Declined { .. }) => false,
+            Some(Occupant::Client(_)) => {
+                let holder = self.store.at(address).and_then(|record| record.binding());
+                holder.is_some_and(|holder| same_machine(&holder.mac))
+            }
+        };
+        let held = self.holds.holder(address, ctx.now.running).filter(|holder| **holder != ctx.key);
+        let kept = held.is_some_and(|holder| !matches!(holder, ClientKey::Mac(mac) if same_machine(mac)));
+        (free && !kept).then_some(address)
+    }
+
+    /// What another card of the same machine has of its reserved address, it has no longer.
+    pub(super) fn leave_to(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
+        if self.reserved(ctx) != Some(address) {
+            return;
+        }
+        if self.holds.holder(address, ctx.now.running).is_some_and(|holder| *holder != ctx.key) {
+            self.holds.release(address);
+        }
+        if let Some(Occupant::Client(other)) = self.store.table().occupant(address, &ctx.key, ctx.now.wall) {
+            if ctx.packet.message_type() == Some(MessageType::Request) {
+                // Should it not be written, the lease that follows is not either.
+                let _ = self.store.release(address, &other, ctx.now.wall);
+            }
+        }
     }
 
     pub(super) fn owner(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Owner {
-        if !ctx.network.contains(address, &self.settings) {
+        let informs = ctx.packet.message_type() == Some(MessageType::Inform);
+        // Options alone are for everyone on the wire, in no range as well.
+        let on_wire = || self.settings.links[ctx.link].addresses.iter().any(|net| net.contains(&address));
+        let on_network = informs && (ctx.network.contains(address, &self.settings) || on_wire());
+        if ctx.range(address, &self.settings).is_none() && !on_network {
             return Owner::WrongNetwork;
         }
         if let Some(reserved) = self.reserved(ctx) {
@@ -63,7 +101,8 @@ impl Engine {
         if self.settings.dhcp.hosts.at(address).is_some() {
             return Owner::Other;
         }
-        if !ctx.admitted.iter().any(|at| self.pools[*at].contains(address)) {
+        let gives = |reached: &Reached| self.pools[reached.range].contains(address);
+        if !ctx.admitted.iter().any(gives) || ctx.facts.relay == Some(address) {
             return Owner::NotOurs;
         }
         if self.store.table().occupant(address, &ctx.key, ctx.now.wall).is_some() {
@@ -94,7 +133,7 @@ impl Engine {
     /// How long the client may keep the address, in seconds: what it asks for, within what is laid down.
     pub(super) fn lease_secs(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> u32 {
         let by_host = ctx.host.as_ref().and_then(|host| host.lease_secs);
-        let by_range = || Some(ctx.network.range(address, &self.settings)?.lease.as_secs());
+        let by_range = || Some(ctx.range(address, &self.settings)?.lease.as_secs());
         let most = by_host.unwrap_or_else(|| by_range().and_then(|secs| u32::try_from(secs).ok()).unwrap_or(u32::MAX));
         ctx.packet.u32(code::LEASE_TIME).map_or(most, |asked| asked.clamp(MIN_LEASE_SECS.min(most), most))
     }

@@ -81,7 +81,7 @@ impl About {
 
 /// The tags of a request, the latest first: that of its address's range comes last of all.
 fn tags(ctx: &Ctx<'_>, settings: &Settings, rules: &Rules, address: Ipv4Addr) -> Vec<String> {
-    let of_range = ctx.network.range(address, settings).and_then(|range| range.set.clone());
+    let of_range = ctx.range(address, settings).and_then(|range| range.set.clone());
     let mut names: Vec<String> = of_range.iter().map(|tag| tag.as_str().to_owned()).collect();
     let all = of_range.map(|tag| {
         let mut base = ctx.base.clone();

@@ -3,14 +3,14 @@
 //! Acknowledgements wait in a batch until [`Engine::flush`] has made their leases durable: everything that arrived
 //! together is written together.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boot::hosts::IdPattern;
 use boot::{Decision, Facts, Host};
 use config::{Chooser, ConflictCheck, Identity};
-use dhcp::v4::{AckDraft, Draft, Owner, Packet, Plan, Reply, code, plan};
+use dhcp::v4::{AckDraft, Destination, Draft, Owner, Packet, Plan, Reply, code, plan};
 use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
@@ -18,7 +18,8 @@ use mac::Mac;
 use super::changes::{About, LeaseChange, name_in_lease};
 use super::probes::{Probe, Probes};
 use super::proxy::Door;
-use super::request::{self, Ctx, Network};
+use super::relay::{self, Forwarded};
+use super::request::{self, Ctx, Network, Relays};
 use super::{Settings, addresses, answer};
 use crate::machines::Machines;
 
@@ -36,6 +37,8 @@ pub enum Effect {
     Send { link: usize, reply: Reply },
     /// From port 4011.
     SendPxe { link: usize, reply: Reply },
+    /// A request that other servers answer: from our port 67 at this address.
+    Forward { from: Ipv4Addr, to: SocketAddrV4, octets: Vec<u8> },
     /// Ask whether somebody uses the address; answers come back through [`Engine::address_answered`].
     Probe { link: usize, address: Ipv4Addr, how: ConflictCheck },
     Happened {
@@ -74,6 +77,7 @@ pub struct Engine {
     watched: bool,
     /// Where the message arrived that is being dealt with.
     link: Option<usize>,
+    relays: Relays,
 }
 
 /// An acknowledgement that waits for its lease.
@@ -106,6 +110,7 @@ impl Engine {
             store_broken: false,
             watched: false,
             link: None,
+            relays: Relays::new(),
         }
     }
 
@@ -130,7 +135,9 @@ impl Engine {
 
     pub(super) fn hear(&mut self, now: Clock, link: usize, door: Door, octets: &[u8]) {
         let packet = match Packet::parse(octets) {
-            Ok(packet) if packet.op() == 1 => packet,
+            Ok(packet) if packet.op() == 1 && door == Door::Dhcp && self.forward(link, &packet) => return,
+            Ok(packet) if packet.op() == 1 && self.settings.links[link].serves => packet,
+            Ok(packet) if packet.op() == 2 && door == Door::Dhcp => return self.hand_back(link, &packet),
             Ok(_) => return,
             Err(malformed) => return self.ignore(None, malformed.to_string()),
         };
@@ -145,6 +152,7 @@ impl Engine {
             };
             return self.ignore(Some(mac), format!("no range serves the network of {network}"));
         };
+        self.learn_relay(&ctx);
         if ctx.facts.stage != Stage::Os {
             self.machines.met(&ctx.facts, now.running);
         }
@@ -158,7 +166,8 @@ impl Engine {
             return;
         }
         let authoritative = self.settings.dhcp.authoritative;
-        let plan = plan(&ctx.packet, ctx.network.us, authoritative, |address| self.owner(&ctx, address));
+        let us = ctx.server_id.unwrap_or(ctx.network.us);
+        let plan = plan(&ctx.packet, us, authoritative, |address| self.owner(&ctx, address));
         match plan {
             Plan::Offer => self.discover(&ctx),
             Plan::Confirm { address, renewal } => self.confirm(&ctx, address, renewal),
@@ -174,10 +183,35 @@ impl Engine {
         }
     }
 
+    /// Whether requests that arrive here are relayed: then others answer them.
+    fn forward(&mut self, link: usize, request: &Packet<'_>) -> bool {
+        let Some(forwarded) = relay::forward(&self.settings, &self.settings.links[link], request) else { return false };
+        match forwarded {
+            Ok(all) => {
+                for Forwarded { from, to, octets } in all {
+                    self.happened(request.mac(), Step::DhcpRelayed { to: to.clone() });
+                    let forward = |to| Effect::Forward { from, to, octets: octets.clone() };
+                    self.effects.extend(to.into_iter().map(forward));
+                }
+            }
+            Err(because) => self.ignore(request.mac(), because.to_owned()),
+        }
+        true
+    }
+
+    /// A server's answer to a request that we have relayed.
+    fn hand_back(&mut self, link: usize, answer: &Packet<'_>) {
+        if let Some((link, reply)) = relay::back(&self.settings, &self.settings.links[link], answer) {
+            self.send(link, reply);
+        }
+    }
+
     /// Somebody uses this address: `by` where ARP told, `None` from an ICMP echo.
     pub fn address_answered(&mut self, now: Clock, address: Ipv4Addr, by: Option<Mac>) {
         let Some(probe) = self.probes.take(address) else { return };
-        if by == Some(probe.mac) {
+        let host = self.settings.dhcp.hosts.at(address);
+        let same = |by| by == probe.mac || host.is_some_and(|host| host.names(&by) && host.names(&probe.mac));
+        if by.is_some_and(same) {
             // The client itself still has the address configured; it is the one that asks for it.
             return self.resume(now, &probe, Some(address));
         }
@@ -234,13 +268,18 @@ impl Engine {
     /// A request with all that decides its answer; `None` when no range serves where it comes from.
     fn ctx<'a>(&self, now: Clock, link: usize, packet: Packet<'a>, mac: Mac) -> Option<Ctx<'a>> {
         let settings = &self.settings;
-        let network = Network::of(&packet, link, settings)?;
+        let network = Network::of(&packet, link, settings, &self.relays)?;
         let facts = Facts::of(&packet, mac, network.us, self.machines.history(mac));
-        let (host, base) = request::identify(&packet, link, &network, settings);
+        let record = self.store.find(&ClientKey::Mac(mac)).filter(|record| record.is_active(now.wall));
+        let known_id = || record.and_then(|record| record.binding()?.client_id.as_ref());
+        let client_id = packet.option(code::CLIENT_ID).filter(|_| !settings.dhcp.ignores_client_id);
+        let client_id = client_id.as_deref().or_else(|| known_id().map(ClientId::octets));
+        let (host, base) = request::identify(&packet, link, &network, settings, client_id);
         let tags = settings.dhcp.rules.tags(&packet, base.clone());
         let admitted = request::admitted(&network, &tags, settings);
         let key = self.key(&packet, mac, host.as_deref());
-        Some(Ctx { packet, facts, key, now, link, network, host, base, tags, admitted })
+        let server_id = request::server_id(&packet, link, settings);
+        Some(Ctx { packet, facts, key, now, link, network, server_id, host, base, tags, admitted })
     }
 
     pub(super) fn discovered(&mut self, ctx: &Ctx<'_>) {
@@ -277,6 +316,7 @@ impl Engine {
             return self.ignore(Some(ctx.facts.mac), because);
         };
         let until = ctx.now.running + HOLD;
+        self.leave_to(ctx, address);
         if let Err(held) = self.holds.hold(address, ctx.key.clone(), ctx.now.running, until) {
             return self.ignore(Some(ctx.facts.mac), held.to_string());
         }
@@ -297,7 +337,7 @@ impl Engine {
 
     fn offer(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
         let decision = self.decide(ctx);
-        let mut draft = Draft::offer(&ctx.packet, ctx.network.us, address, self.lease_secs(ctx, address));
+        let mut draft = Draft::offer(&ctx.packet, self.id(ctx, address), address, self.lease_secs(ctx, address));
         let boot_file = answer::fill(&mut draft, ctx, &self.settings, &decision, Some(address));
         self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpOffer { address, boot_file, because: decision.because });
@@ -308,9 +348,12 @@ impl Engine {
             return self.ignore(Some(ctx.facts.mac), because);
         }
         let decision = self.decide(ctx);
-        let mut draft = AckDraft::new(&ctx.packet, ctx.network.us);
+        let mut draft = AckDraft::new(&ctx.packet, self.id(ctx, address));
         let boot_file = answer::fill(draft.draft(), ctx, &self.settings, &decision, Some(address));
-        let client_id = ctx.packet.option(code::CLIENT_ID).and_then(|id| ClientId::new(&id).ok());
+        let ignored = ctx.host.as_ref().is_some_and(|host| host.client_id == Some(IdPattern::Ignored));
+        let counts = !ignored && !self.settings.dhcp.ignores_client_id;
+        let client_id = ctx.packet.option(code::CLIENT_ID).filter(|_| counts).and_then(|id| ClientId::new(&id).ok());
+        self.leave_to(ctx, address);
         let grant = Grant {
             address,
             key: ctx.key.clone(),
@@ -321,7 +364,7 @@ impl Engine {
             lease_secs: self.lease_secs(ctx, address),
             now: ctx.now.wall,
         };
-        let refusal = Draft::nak(&ctx.packet, ctx.network.us, "address is another client's").finish();
+        let refusal = Draft::nak(&ctx.packet, self.id(ctx, address), "address is another client's").finish();
         // Until it is written, nobody else is to be offered the address. It may be held for another client of a machine
         // that has it reserved; then the store decides between the two.
         let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
@@ -362,14 +405,14 @@ impl Engine {
     }
 
     fn refuse(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, because: String) {
-        let draft = Draft::nak(&ctx.packet, ctx.network.us, &because);
+        let draft = Draft::nak(&ctx.packet, self.id(ctx, address), &because);
         self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpNak { address, because });
     }
 
     fn inform(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
         let decision = self.decide(ctx);
-        let mut draft = Draft::inform(&ctx.packet, ctx.network.us);
+        let mut draft = Draft::inform(&ctx.packet, self.id(ctx, address));
         answer::fill(&mut draft, ctx, &self.settings, &decision, None);
         self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpInform { address });
@@ -431,8 +474,25 @@ impl Engine {
         decision
     }
 
+    /// Option 54 of the answer to who has, or gets, this address.
+    fn id(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Ipv4Addr {
+        ctx.server_id(address, &self.settings)
+    }
+
+    /// Keeps in mind by which relay a subnet is reached.
+    fn learn_relay(&mut self, ctx: &Ctx<'_>) {
+        let Some(relay) = ctx.facts.relay else { return };
+        for reached in &ctx.network.ranges {
+            let subnet = self.settings.dhcp.ranges[reached.range].subnet;
+            if subnet.contains(&relay) {
+                self.relays.insert(subnet, relay);
+            }
+        }
+    }
+
     fn key(&self, packet: &Packet<'_>, mac: Mac, host: Option<&Host>) -> ClientKey {
         let ignored = host.is_some_and(|host| host.client_id == Some(IdPattern::Ignored));
+        let ignored = ignored || self.settings.dhcp.ignores_client_id;
         let id = match self.settings.dhcp.identity {
             Identity::Machine => None,
             Identity::ClientId if ignored => None,
@@ -466,7 +526,16 @@ impl Engine {
         }
     }
 
+    /// `link`: where the request arrived. Who has an address on the network of another link is reached by that one.
     pub(super) fn send(&mut self, link: usize, reply: Reply) {
+        let links = &self.settings.links;
+        let link = match reply.to {
+            Destination::Relay(to) | Destination::Unicast(to) => {
+                let has = |at: &usize| links[*at].addresses.iter().any(|net| net.contains(to.ip()));
+                Some(link).filter(has).or_else(|| (0..links.len()).find(has)).unwrap_or(link)
+            }
+            Destination::Broadcast | Destination::Hardware { .. } => link,
+        };
         self.effects.push(Effect::Send { link, reply });
     }
 

@@ -8,6 +8,7 @@ mod probes;
 mod proxy;
 #[cfg(test)]
 mod proxy_tests;
+mod relay;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use leases::{Clock, LeaseStore, UnixSecs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::net::{ArpSocket, DhcpSocket, EchoSocket, PxeSocket, RouterMessage, RouterSocket};
+use crate::net::{ArpSocket, DhcpSocket, EchoSocket, ForwardSocket, PxeSocket, RouterMessage, RouterSocket};
 use crate::report::Reporter;
 pub use changes::{About, LeaseChange};
 use engine::{Effect, Engine};
@@ -45,9 +46,12 @@ pub struct Settings {
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
+    /// Its name, or that of the one in whose place it is served.
     pub name: String,
     /// Ours on it, with their prefixes.
     pub addresses: Vec<Ipv4Net>,
+    /// Whether machines are served there. Else only servers' answers to our relays are heard.
+    pub serves: bool,
 }
 
 /// The sockets of one link, opened beforehand.
@@ -69,13 +73,14 @@ pub struct DhcpService {
 
 impl DhcpService {
     /// Starts serving in a thread of its own. `links`: the sockets of each link of the settings, in order.
-    /// `first`: what it is to do before it serves.
+    /// `forward`: where requests go out that are relayed. `first`: what it is to do before it serves.
     ///
     /// # Errors
     /// When the kernel gives no thread or event descriptor.
     pub fn start(
         settings: Settings,
         links: Vec<Sockets>,
+        forward: Option<ForwardSocket>,
         store: Box<dyn LeaseStore>,
         reporter: Reporter,
         first: Vec<Order>,
@@ -90,6 +95,7 @@ impl DhcpService {
         let service = Loop {
             engine,
             links,
+            forward,
             reporter,
             stop: stop.clone(),
             orders: orders.clone(),
@@ -151,6 +157,8 @@ impl Drop for DhcpService {
 struct Loop {
     engine: Engine,
     links: Vec<LinkState>,
+    /// Where there is something to relay.
+    forward: Option<ForwardSocket>,
     reporter: Reporter,
     stop: Arc<EventFd>,
     orders: Orders,
@@ -259,6 +267,9 @@ impl Loop {
                     Some(socket) => socket.send(&reply),
                     None => continue,
                 },
+                Effect::Forward { from, to, octets } => {
+                    self.forward.as_ref().map_or(Ok(()), |socket| socket.send(from, to, &octets))
+                }
                 Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
                 Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
                 Effect::Lease(change) => {

@@ -72,13 +72,13 @@ impl Engine {
 
     /// The range by which we answer beside another server.
     fn proxy_range(&self, ctx: &Ctx<'_>) -> Option<&Range> {
-        let mut ranges = ctx.network.ranges.iter().map(|at| &self.settings.dhcp.ranges[*at]);
+        let mut ranges = ctx.network.ranges.iter().map(|at| &self.settings.dhcp.ranges[at.range]);
         ranges.find(|range| range.gives == Gives::Proxy && range.when.holds(&ctx.tags))
     }
 
     /// Whether another server gives out addresses on the client's network. As in dnsmasq, the first range says.
     fn is_beside_another(&self, ctx: &Ctx<'_>) -> bool {
-        ctx.network.ranges.first().is_some_and(|at| self.settings.dhcp.ranges[*at].gives == Gives::Proxy)
+        ctx.network.ranges.first().is_some_and(|at| self.settings.dhcp.ranges[at.range].gives == Gives::Proxy)
     }
 
     /// Hears which address a machine takes, so that what it asks for from there is known to be its own. Of machines that
@@ -194,7 +194,7 @@ impl Engine {
         let machine = Some(ctx.facts.mac);
         let (pxe, us) = (&self.settings.dhcp.rules.pxe, ctx.network.us);
         let serves = |range: &Range| range.when.holds(&ctx.tags) && range.subnet.contains(&ctx.packet.ciaddr());
-        if !ctx.network.ranges.iter().any(|at| serves(&self.settings.dhcp.ranges[*at])) {
+        if !ctx.network.ranges.iter().any(|at| serves(&self.settings.dhcp.ranges[at.range])) {
             return self.ignore(machine, format!("no range serves its address {}", ctx.packet.ciaddr()));
         }
         if item.wants_checksum() {

@@ -35,6 +35,7 @@ pub(super) fn mac(last: u8) -> Mac {
 pub(super) fn range(first: u8, last: u8) -> Range {
     Range {
         subnet: "10.0.1.0/24".parse().unwrap(),
+        guessed: false,
         broadcast: host(255),
         gives: Gives::Addresses(host(first), host(last)),
         lease: Duration::from_secs(43_200),
@@ -54,6 +55,9 @@ pub(super) fn guide() -> Dhcp {
         conflict_check: ConflictCheck::Arp,
         conflict_wait: WAIT,
         identity: Identity::Machine,
+        ignores_client_id: false,
+        relays: vec![],
+        relays_as_servers: Default::default(),
         router: Some(SERVER),
         dns: vec![],
         domain: None,
@@ -76,6 +80,7 @@ pub(super) struct Out {
     probes: Vec<Ipv4Addr>,
     pub(super) steps: Vec<Step>,
     changes: Vec<LeaseChange>,
+    forwarded: Vec<(std::net::SocketAddrV4, Vec<u8>)>,
 }
 
 impl Out {
@@ -107,7 +112,7 @@ impl Bench {
             target: Target::BootFile { any: Some("pxelinux.0".into()), by_platform: BTreeMap::new() },
             ..Policy::default()
         };
-        let link = Link { name: "net".into(), addresses: vec!["10.0.1.1/24".parse().unwrap()] };
+        let link = Link { name: "net".into(), addresses: vec!["10.0.1.1/24".parse().unwrap()], serves: true };
         let settings = Settings { links: vec![link], dhcp, policy: Arc::new(policy) };
         let engine = Engine::new(settings, store, Arc::new(Machines::default()));
         Bench { engine, start: Instant::now(), now: Duration::ZERO }
@@ -136,6 +141,7 @@ impl Bench {
                 Effect::Send { reply, .. } | Effect::SendPxe { reply, .. } => {
                     out.replies.push((reply.kind, reply.octets, reply.to))
                 }
+                Effect::Forward { to, octets, .. } => out.forwarded.push((to, octets)),
                 Effect::Probe { address, .. } => out.probes.push(address),
                 Effect::Happened { step, .. } => out.steps.push(step),
                 Effect::Lease(change) => out.changes.push(change),

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use dhcp::v4::{Destination, Reply};
+use ipnet::Ipv4Net;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -20,12 +21,12 @@ pub struct DhcpSocket {
     udp: Socket,
     frames: OwnedFd,
     interface: Interface,
-    /// The address that replies come from.
-    server: Ipv4Addr,
+    /// Ours, at least one: replies come from the one on the network that they go to, else from the first.
+    addresses: Vec<Ipv4Net>,
 }
 
 impl DhcpSocket {
-    pub fn open(interface: &Interface, server: Ipv4Addr) -> Result<DhcpSocket, OpenError> {
+    pub fn open(interface: &Interface, addresses: &[Ipv4Net]) -> Result<DhcpSocket, OpenError> {
         let open = || {
             let udp = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
             udp.bind_device(Some(interface.name.as_bytes()))?;
@@ -41,7 +42,7 @@ impl DhcpSocket {
         };
         let udp = open().map_err(interface.error("UDP port 67", Some(SERVER_PORT)))?;
         let frames = packet_socket(interface, NOTHING).map_err(interface.error("a packet socket", None))?;
-        Ok(DhcpSocket { udp, frames, interface: interface.clone(), server })
+        Ok(DhcpSocket { udp, frames, interface: interface.clone(), addresses: addresses.to_vec() })
     }
 
     /// The name of the interface that it is on.
@@ -60,15 +61,20 @@ impl DhcpSocket {
             Destination::Relay(to) | Destination::Unicast(to) => self.send_udp(to, &reply.octets),
             Destination::Broadcast => self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT), &reply.octets),
             Destination::Hardware { mac, address } => {
-                let from = (self.interface.mac, self.server, SERVER_PORT);
+                let from = (self.interface.mac, self.source(address), SERVER_PORT);
                 let frame = udp(from, (mac, address, CLIENT_PORT), &reply.octets);
                 send_frame(&self.frames, &self.interface, &frame)
             }
         }
     }
 
+    fn source(&self, to: Ipv4Addr) -> Ipv4Addr {
+        let near = self.addresses.iter().find(|net| net.contains(&to));
+        near.or(self.addresses.first()).map_or(Ipv4Addr::UNSPECIFIED, Ipv4Net::addr)
+    }
+
     fn send_udp(&self, to: SocketAddrV4, octets: &[u8]) -> io::Result<()> {
-        send_from(&self.udp, &self.interface, self.server, to, octets)
+        send_from(&self.udp, &self.interface, self.source(*to.ip()), to, octets)
     }
 }
 

@@ -3,6 +3,7 @@
 mod arp;
 mod dhcp;
 mod echo;
+mod forward;
 mod frame;
 mod neighbours;
 mod pxe;
@@ -11,6 +12,7 @@ mod router;
 pub use arp::ArpSocket;
 pub use dhcp::DhcpSocket;
 pub use echo::EchoSocket;
+pub use forward::ForwardSocket;
 pub use neighbours::mac_of;
 pub use pxe::PxeSocket;
 pub use router::{RouterMessage, RouterSocket};

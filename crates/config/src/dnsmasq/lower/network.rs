@@ -1,6 +1,6 @@
 //! Where to serve, and what to give out there.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use boot::matching::{Tag, TagExpr};
@@ -8,10 +8,12 @@ use ipnet::Ipv4Net;
 
 use super::super::options::interfaces::Pattern;
 use super::super::options::ranges::{DhcpRange, Lease, RangeMode, SharedNetwork};
+use super::super::options::relay::Relay;
 use super::{Lowering, expr};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::said::Given;
 use crate::surroundings::{Nic, Surroundings};
-use crate::{Gives, Range, Served, Shared, SharedOn};
+use crate::{Gives, Range, RelayTo, RelaysAsServers, Served, Shared, SharedOn};
 
 /// dnsmasq's lease time where a range names none.
 const LEASE_SECS: u32 = 3600;
@@ -21,10 +23,12 @@ const LEASE_SECS: u32 = 3600;
 pub(super) struct Where {
     pub interfaces: Vec<(Pattern, crate::Place)>,
     pub except: Vec<Pattern>,
-    pub addresses: Vec<crate::said::Given<IpAddr>>,
+    pub addresses: Vec<Given<IpAddr>>,
     pub no_dhcp: Vec<Pattern>,
     /// [`Where::no_dhcp`], and no TFTP either.
     pub no_dhcp_at_all: Vec<Pattern>,
+    /// Interfaces that are served in the place of another.
+    pub aliases: Vec<(Pattern, String)>,
     /// Served for TFTP only where `enable-tftp` names interfaces; empty: all.
     pub tftp: Vec<Pattern>,
 }
@@ -43,6 +47,20 @@ impl Where {
         allowed && !any(&self.except, &nic.name) && !nic.addresses.is_empty() && !nic.is_loopback
     }
 
+    /// As [`Where::served`] for an interface that is not served itself, but stands for another that is.
+    fn alias(&self, nic: &Nic, nics: &[Nic]) -> Option<Served> {
+        let (_, name) = self.aliases.iter().find(|(pattern, _)| pattern.matches(&nic.name))?;
+        let meant = nics.iter().find(|meant| meant.name == *name && meant.name != nic.name && self.allows(meant))?;
+        Some(Served { interface: nic.name.clone(), tftp: false, in_place_of: Some(name.clone()), ..self.served(meant) })
+    }
+
+    /// An interface that only servers' answers to our relays come by.
+    fn for_answers(&self, nic: &Nic, relays: &[Relay]) -> Option<Served> {
+        let may = |relay: &Relay| relay.interface.as_ref().is_none_or(|pattern| pattern.matches(&nic.name));
+        let heard = !nic.is_loopback && !nic.addresses.is_empty() && relays.iter().any(may);
+        heard.then(|| Served { dhcp: false, tftp: false, ..self.served(nic) })
+    }
+
     fn served(&self, nic: &Nic) -> Served {
         let silent = any(&self.no_dhcp_at_all, &nic.name);
         // As in dnsmasq, an address to listen on chooses interfaces for DHCP, and addresses for all else.
@@ -53,6 +71,8 @@ impl Where {
             addresses,
             dhcp: !silent && !any(&self.no_dhcp, &nic.name),
             tftp: !silent && (self.tftp.is_empty() || any(&self.tftp, &nic.name)),
+            relays: false,
+            in_place_of: None,
         }
     }
 }
@@ -62,14 +82,20 @@ impl Lowering {
     pub(super) fn served(&mut self, around: &dyn Surroundings) -> Vec<Served> {
         let nics = around.interfaces();
         let at = &self.at;
-        let served: Vec<Served> = nics.iter().filter(|nic| at.allows(nic)).map(|nic| at.served(nic)).collect();
+        let serve = |nic: &Nic| match at.allows(nic) {
+            true => Some(at.served(nic)),
+            false => at.alias(nic, &nics).or_else(|| at.for_answers(nic, &self.relays)),
+        };
+        let relaying = !self.relays.is_empty();
+        let served: Vec<Served> =
+            nics.iter().filter_map(serve).map(|served| Served { relays: relaying, ..served }).collect();
         let mut found = Vec::new();
         for (pattern, place) in at.interfaces.iter().filter(|(pattern, _)| !pattern.open && pattern.name != "lo") {
             let name = &pattern.name;
             let error = |what: String, fix: String| Diagnostic::error(what).at(place.clone()).fix(fix);
             if any(&at.except, name) {
-                let fix = "leave it out of one of the two".to_owned();
-                found.push(error(format!("{name} is both served and excepted"), fix));
+                let what = format!("{name} is both served and excepted: it is not served");
+                found.push(Diagnostic::warning(what).at(place.clone()).fix("leave it out of one of the two"));
             } else if nics.iter().all(|nic| nic.name != *name || nic.addresses.is_empty()) {
                 let fix =
                     format!("make it first: ip link add {name} type bridge; ip address add 10.0.1.1/24 dev {name}");
@@ -86,7 +112,7 @@ impl Lowering {
                 );
             }
         }
-        if served.is_empty() && found.is_empty() {
+        if served.is_empty() && !found.iter().any(|found| found.severity == Severity::Error) {
             let fix = "give an interface an address, and name it: --interface=NAME";
             found.push(Diagnostic::error("there is no interface with an IPv4 address to serve").fix(fix));
         }
@@ -109,6 +135,16 @@ impl Lowering {
         ranges
     }
 
+    /// Once all relays are meant, single ones add nothing.
+    pub(super) fn relay_as_server(&mut self, relays: &[Given<Ipv4Addr>]) {
+        let relays = relays.iter().map(|given| given.value);
+        match &mut self.relays_as_servers {
+            RelaysAsServers::All => {}
+            RelaysAsServers::These(all) => all.extend(relays),
+            none @ RelaysAsServers::None => *none = RelaysAsServers::These(relays.collect()),
+        }
+    }
+
     pub(super) fn shared_network(&mut self, shared: &SharedNetwork) {
         use super::super::options::ranges::SharedOn as On;
         let on = match &shared.on {
@@ -119,13 +155,31 @@ impl Lowering {
     }
 }
 
+pub(super) fn relay(said: &Relay) -> crate::Relay {
+    const SERVER_PORT: u16 = 67;
+    let port = said.port.unwrap_or(SERVER_PORT);
+    let pattern = said.interface.as_ref();
+    let to = match &said.server {
+        Some(server) => RelayTo::Server(SocketAddrV4::new(server.value, port)),
+        None => RelayTo::Everyone { interface: pattern.map_or_else(String::new, |it| it.name.clone()), port },
+    };
+    crate::Relay { local: said.local.value, to, answers_by: pattern.cloned() }
+}
+
 pub(in super::super) fn lower_range(range: &DhcpRange, nics: &[Nic]) -> Range {
     let start = range.start.value;
-    let subnet = match &range.netmask {
-        Some(netmask) => Ipv4Net::with_netmask(start, netmask.value).ok(),
-        None => nics.iter().flat_map(|nic| &nic.addresses).find(|net| net.contains(&start)).copied(),
+    let end = match &range.mode {
+        RangeMode::To(end) => end.value,
+        RangeMode::Static | RangeMode::Proxy => start,
     };
-    let subnet = subnet.unwrap_or_else(|| by_class(start)).trunc();
+    let told = match &range.netmask {
+        Some(netmask) => Ipv4Net::with_netmask(start, netmask.value).ok(),
+        None => {
+            let holds = |net: &&Ipv4Net| net.contains(&start) && net.contains(&end);
+            nics.iter().flat_map(|nic| &nic.addresses).find(holds).copied()
+        }
+    };
+    let subnet = told.unwrap_or_else(|| by_class(start)).trunc();
     let secs = match range.lease {
         None => LEASE_SECS,
         Some(Lease::Seconds(secs)) => secs,
@@ -133,6 +187,7 @@ pub(in super::super) fn lower_range(range: &DhcpRange, nics: &[Nic]) -> Range {
     };
     Range {
         subnet,
+        guessed: told.is_none(),
         broadcast: range.broadcast.as_ref().map_or(subnet.broadcast(), |given| given.value),
         gives: match &range.mode {
             RangeMode::To(end) => Gives::Addresses(start, end.value),
