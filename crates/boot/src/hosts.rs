@@ -132,7 +132,7 @@ impl Hosts {
     }
 
     /// What is laid down for `who`: by client identifier, by hardware address or by the closest wildcards, in this order,
-    /// and if nothing is, by name; of several the last. Those that ask for tags come before those that do not.
+    /// and if nothing is, by name; of several the first. Those that ask for tags come before those that do not.
     ///
     /// `fits`: whether an address that a host is to have can be given where the request comes from.
     pub fn find(&self, who: Who<'_>, tags: &Tags, fits: impl Fn(Ipv4Addr) -> bool) -> Option<Arc<Host>> {
@@ -146,20 +146,20 @@ impl Hosts {
 
     fn named(&self, who: Who<'_>, admits: &dyn Fn(&Host) -> bool) -> Option<&Arc<Host>> {
         let places = self.by_name.get(&who.name?.to_ascii_lowercase())?;
-        places.iter().rev().map(|at| &self.list[*at]).find(|host| admits(host))
+        places.iter().map(|at| &self.list[*at]).find(|host| admits(host))
     }
 
     fn search(&self, who: Who<'_>, admits: &dyn Fn(&Host) -> bool) -> Option<&Arc<Host>> {
-        let last = |places: &[usize], test: &dyn Fn(&Host) -> bool| {
-            places.iter().rev().map(|at| &self.list[*at]).find(|host| admits(host) && test(host))
+        let first = |places: &[usize], test: &dyn Fn(&Host) -> bool| {
+            places.iter().map(|at| &self.list[*at]).find(|host| admits(host) && test(host))
         };
         let by_id = || {
             let id = who.client_id?;
-            last(&self.by_id, &|host| host.client_id.as_ref().is_some_and(|pattern| pattern.matches(id)))
+            first(&self.by_id, &|host| host.client_id.as_ref().is_some_and(|pattern| pattern.matches(id)))
         };
         let by_mac = || {
             let mac = Mac(who.hardware.1.try_into().ok()?);
-            last(self.by_mac.get(&mac)?, &|host| host.hardware.iter().any(|it| it.matches(who.hardware.0, &mac.0)))
+            first(self.by_mac.get(&mac)?, &|host| host.hardware.iter().any(|it| it.matches(who.hardware.0, &mac.0)))
         };
         by_id().or_else(by_mac).or_else(|| self.closest(who, admits))
     }
@@ -169,7 +169,7 @@ impl Hosts {
             let matching = host.hardware.iter().filter(|pattern| pattern.matches(who.hardware.0, who.hardware.1));
             matching.map(HardwarePattern::wildcards).min()
         };
-        let met = self.by_pattern.iter().rev().map(|at| &self.list[*at]).filter(|host| admits(host));
+        let met = self.by_pattern.iter().map(|at| &self.list[*at]).filter(|host| admits(host));
         met.filter_map(|host| Some((wildcards(host)?, host))).min_by_key(|(open, _)| *open).map(|(_, host)| host)
     }
 }
@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(found(vec![named("me", &[])], who(None, Some("ME")), &[]).unwrap(), "me");
         assert_eq!(found(vec![other], who(None, Some("owned")), &[]), None, "a name proves nothing");
         assert_eq!(
-            found(vec![exact.clone(), named("later", &["52:54:00:00:00:01"])], who(None, None), &[]).unwrap(),
-            "later"
+            found(vec![named("earlier", &["52:54:00:00:00:01"]), exact.clone()], who(None, None), &[]).unwrap(),
+            "earlier"
         );
         assert_eq!(found(vec![wild, closer], who(None, None), &[]).unwrap(), "closer");
     }
