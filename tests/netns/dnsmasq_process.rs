@@ -209,7 +209,8 @@ fn it_becomes_the_same_user_with_the_same_rights() {
                 eventually(|| fs::read_to_string(side.path("run/leases")).unwrap_or_default().contains(" 10.0.1.200 "));
             }
             side.stop();
-            assert!(!side.path("run/pid").exists(), "{which:?} {options}");
+            // dnsmasq leaves its own behind when it is told to end just after its start.
+            assert!(which == Which::Dnsmasq || !side.path("run/pid").exists(), "{options}");
             seen
         });
         assert_eq!(theirs, ours, "{options}");
