@@ -79,11 +79,11 @@ impl Engine {
         if self.holds.holder(address, ctx.now.running).is_some_and(|holder| *holder != ctx.key) {
             self.holds.release(address);
         }
-        if let Some(Occupant::Client(other)) = self.store.table().occupant(address, &ctx.key, ctx.now.wall) {
-            if ctx.packet.message_type() == Some(MessageType::Request) {
-                // Should it not be written, the lease that follows is not either.
-                let _ = self.store.release(address, &other, ctx.now.wall);
-            }
+        if ctx.packet.message_type() == Some(MessageType::Request)
+            && let Some(Occupant::Client(other)) = self.store.table().occupant(address, &ctx.key, ctx.now.wall)
+        {
+            // Should it not be written, the lease that follows is not either.
+            let _ = self.store.release(address, &other, ctx.now.wall);
         }
     }
 

@@ -123,13 +123,17 @@ impl Lowering {
     pub(super) fn ranges(&mut self, around: &dyn Surroundings) -> Vec<Range> {
         let nics = around.interfaces();
         let said = std::mem::take(&mut self.dhcp_ranges);
-        let ranges: Vec<Range> = said.iter().map(|range| lower_range(range, &nics)).collect();
-        for (said, range) in said.iter().zip(&ranges) {
+        let mut ranges: Vec<Range> = said.iter().map(|range| lower_range(range, &nics)).collect();
+        for (said, range) in said.iter().zip(&mut ranges) {
             let Gives::Addresses(first, last) = range.gives else { continue };
             if !range.subnet.contains(&last) {
-                let what = format!("the range {first} to {last} goes beyond its network, {}", range.subnet);
+                // dnsmasq tells of it with every packet, and offers addresses that no client could use.
+                let end = Ipv4Addr::from_bits(range.subnet.broadcast().to_bits() - 1);
+                let what =
+                    format!("the range {first} to {last} goes beyond its network {}: it ends at {end}", range.subnet);
                 let fix = "end it within that network, or write the netmask of a wider one behind it";
-                self.found.push(Diagnostic::error(what).at(said.start.place.clone()).fix(fix));
+                self.found.push(Diagnostic::warning(what).at(said.start.place.clone()).fix(fix));
+                range.gives = Gives::Addresses(first, end);
             }
         }
         ranges
