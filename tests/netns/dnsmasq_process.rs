@@ -217,6 +217,30 @@ fn it_becomes_the_same_user_with_the_same_rights() {
     }
 }
 
+/// Whoever starts it from a program waits until its output is closed.
+#[test]
+fn the_process_that_runs_scripts_lets_go_of_terminal_and_folder_too() {
+    for which in BOTH {
+        let mut side = Side::new(which);
+        side.host.file("script", "#!/bin/sh\n");
+        fs::set_permissions(side.path("script"), fs::Permissions::from_mode(0o755)).expect("our own file");
+        let Finished { status, out, err } = side.finish(&format!("{SERVE} {PLACES} --dhcp-script=HERE/script"));
+        assert!(status.success(), "{which:?}: {out}{err}");
+        let pid: i32 = fs::read_to_string(side.path("run/pid")).expect("a pid file").trim().parse().expect("a number");
+        side.pid = Some(Pid::from_raw(pid));
+        let helper = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it runs");
+        let links =
+            ["fd/0", "fd/1", "fd/2", "cwd"].map(|name| fs::read_link(format!("/proc/{}/{name}", helper.trim())));
+        let links = links.map(|link| link.expect("one child, which runs scripts"));
+        assert_eq!(
+            links.map(|link| link.display().to_string()),
+            ["/dev/null", "/dev/null", "/dev/null", "/"],
+            "{which:?}"
+        );
+        side.stop();
+    }
+}
+
 #[test]
 fn debugging_changes_no_user_and_writes_no_pid_file() {
     let [theirs, ours] = BOTH.map(|which| {

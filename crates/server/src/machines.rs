@@ -43,11 +43,15 @@ struct Machine {
 }
 
 impl Machines {
-    /// Remembers which address a machine was given.
+    /// Remembers which address a machine was given, in place of the one that it had.
     pub fn has_address(&self, mac: Mac, address: Ipv4Addr, now: Instant) {
         let mut known = self.lock();
+        let former = known.machine(mac, now).address.replace(address);
+        // Beside another server a machine's word is all there is: it gets no more room for saying many.
+        if let Some(former) = former.filter(|former| known.by_address.get(former) == Some(&mac)) {
+            known.by_address.remove(&former);
+        }
         known.by_address.insert(address, mac);
-        known.machine(mac, now).address = Some(address);
     }
 
     /// Who has this address, if it was given by us.
@@ -226,6 +230,18 @@ mod tests {
             assert!(known.by_mac.len() <= MOST && known.by_address.len() <= MOST);
         }
         assert_eq!(machines.by_address(Ipv4Addr::new(10, 0, 1, 2)), Some(MAC));
+    }
+
+    #[test]
+    fn a_machine_has_one_address_whatever_it_says() {
+        let (machines, now) = (Machines::default(), Instant::now());
+        (0..100).for_each(|n| machines.has_address(MAC, Ipv4Addr::new(10, 0, 1, n), now));
+        assert_eq!(machines.lock().by_address.len(), 1);
+        // One that another machine has by now stays that one's.
+        let (other, address) = (Mac([2, 0, 0, 0, 0, 2]), Ipv4Addr::new(10, 0, 1, 99));
+        machines.has_address(other, address, now);
+        machines.has_address(MAC, Ipv4Addr::new(10, 0, 1, 1), now);
+        assert_eq!(machines.by_address(address), Some(other));
     }
 
     #[test]

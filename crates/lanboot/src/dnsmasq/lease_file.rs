@@ -20,7 +20,8 @@ const IPV6_PART: &str = "duid ";
 pub struct LeaseFile {
     path: PathBuf,
     file: File,
-    text: String,
+    /// What it says; `None` where a writing of it failed.
+    text: Option<String>,
     /// What is not ours to change: the part on DHCPv6.
     kept: String,
 }
@@ -52,12 +53,12 @@ impl LeaseFile {
         let text = String::from_utf8_lossy(&octets).into_owned();
         let ipv6 = text.lines().position(|line| line.starts_with(IPV6_PART)).unwrap_or(usize::MAX);
         let kept = text.lines().skip(ipv6).map(|line| format!("{line}\n")).collect();
-        Ok(LeaseFile { path, file, text, kept })
+        Ok(LeaseFile { path, file, text: Some(text), kept })
     }
 
     /// Takes the leases of a dnsmasq that served before us.
     pub fn take_over(&self, store: &mut dyn LeaseStore, now: UnixSecs) -> Result<TakenOver, Diagnostics> {
-        take_over(&self.text, &self.path, store, now)
+        take_over(self.text.as_deref().unwrap_or_default(), &self.path, store, now)
     }
 
     /// Writes these lines, and what else is kept. Readers see the old file or the new one where we may make a file
@@ -67,15 +68,17 @@ impl LeaseFile {
     /// When it can be written neither way.
     pub fn write(&mut self, lines: &str) -> io::Result<()> {
         let text = format!("{lines}{}", self.kept);
-        if text == self.text {
+        if self.text.as_ref() == Some(&text) {
             return Ok(());
         }
+        // Until it is written, nobody knows what is in it.
+        self.text = None;
         match self.replace(&text) {
             Ok(file) => self.file = file,
             // Longer text first, then the cut: no reader sees fewer leases than there are.
             Err(_) => self.file.write_all_at(text.as_bytes(), 0).and_then(|()| self.file.set_len(text.len() as u64))?,
         }
-        self.text = text;
+        self.text = Some(text);
         Ok(())
     }
 
@@ -103,7 +106,8 @@ impl LeaseFile {
     }
 }
 
-/// Takes leases in dnsmasq's format, where we have none of our own yet. `origin`: where they are from.
+/// Takes leases in dnsmasq's format: those of machines and addresses of which we have no lease of our own, as dnsmasq may
+/// have served in between. `origin`: where they are from.
 ///
 /// # Errors
 /// When they cannot be written to our own log.
@@ -126,8 +130,12 @@ pub fn take_over(
             }
         }
     }
-    if store.table().is_empty() {
-        let grants = lines.iter().filter_map(|line| line.grant(now)).collect();
+    let is_new = |grant: &Grant| {
+        let at_address = store.at(grant.address);
+        !at_address.into_iter().chain(store.find(&grant.key)).any(|record| record.is_active(now))
+    };
+    let grants: Vec<_> = lines.iter().filter_map(|line| line.grant(now)).filter(is_new).collect();
+    if !grants.is_empty() {
         store.commit(grants).map_err(problem::of)?;
     }
     let is_over = |line: &&Line| {
@@ -219,6 +227,18 @@ mod tests {
         assert!(taken.found.iter().all(|found| found.what.contains("leases:3")), "{:?}", taken.found);
         let again = take_over(BEFORE, Path::new("leases"), &mut store, NOW).unwrap();
         assert_eq!((store.table().len(), again.ran_out.len()), (2, 1), "our own log counts from now on");
+    }
+
+    #[test]
+    fn leases_that_dnsmasq_gave_in_between_are_taken_over_too() {
+        let mut store = MemoryStore::default();
+        take_over(BEFORE, Path::new("leases"), &mut store, NOW).unwrap();
+        let since = "1001500 52:54:00:00:00:09 10.0.1.209 new *\n1001500 52:54:00:00:00:08 10.0.1.200 thief *\n\
+            1001500 52:54:00:00:00:02 10.0.1.208 moved *\n";
+        take_over(since, Path::new("leases"), &mut store, NOW).unwrap();
+        let table: Vec<_> =
+            store.list().filter_map(|it| Some((it.address.octets()[3], it.binding()?.mac.0[5]))).collect();
+        assert_eq!(table, [(200, 1), (201, 2), (209, 9)], "what we know stays as it is");
     }
 
     #[test]

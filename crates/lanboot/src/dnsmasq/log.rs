@@ -1,5 +1,6 @@
 //! The log: syslog, a file, standard error.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -103,7 +104,7 @@ impl Log {
 
     pub fn write(&mut self, line: &Line) {
         let time = Timestamp::now().to_zoned(self.zone.clone()).strftime("%b %e %H:%M:%S").to_string();
-        let (name, pid, text) = (line.part.name(), process::id(), &line.text);
+        let (name, pid, text) = (line.part.name(), process::id(), &*in_one_line(&line.text));
         let whole = format!("{time} {name}[{pid}]: {text}\n");
         for sink in &mut self.sinks {
             // Standard error and a full disk have nobody to tell.
@@ -136,6 +137,12 @@ impl Log {
             self.write(&Line::new(Level::Error, Part::Main, text));
         }
     }
+}
+
+/// Clients name files and themselves as they like: nothing that they say begins a line or steers a terminal.
+fn in_one_line(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && c != '\t';
+    if text.contains(harmful) { text.replace(harmful, "?").into() } else { text.into() }
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -239,4 +246,21 @@ impl Logger {
 // A line that was cut short by a panic elsewhere does the next one no harm.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_client_says_is_one_line() {
+        let path = std::env::temp_dir().join(format!("lanboot-log-{}", process::id()));
+        let process = Process { log_to: Some(LogTo::File(path.clone())), ..Process::default() };
+        let mut log = Log::open(&process, None).unwrap();
+        log.write(&Line::info(Part::Tftp, "file /tftp/a\nNov 22 00:00:00 dnsmasq[1]: \u{1b}[2Jé\tb not found"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.ends_with("file /tftp/a?Nov 22 00:00:00 dnsmasq[1]: ?[2Jé\tb not found\n"), "{text}");
+    }
 }

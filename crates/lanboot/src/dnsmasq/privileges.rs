@@ -1,8 +1,8 @@
 //! The user and group that we run as once everything is open, and the few rights that are kept.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown, lchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
 use std::path::Path;
 
 use config::dnsmasq::lower::Process;
@@ -73,16 +73,22 @@ impl Identity {
         if self.uid.is_root() {
             return Ok(());
         }
-        let own = |path: &Path| lchown(path, Some(self.uid.as_raw()), None);
+        let uid = Some(self.uid.as_raw());
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            let about = entry.metadata()?;
-            // The user might have put a second name of somebody else's file here.
+            if !entry.file_type()?.is_file() {
+                continue;
+            }
+            // The user might have put a link to somebody else's file here, or do so while we look: what is looked at and
+            // what is given away is one opened file.
+            let file =
+                OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(entry.path())?;
+            let about = file.metadata()?;
             if about.is_file() && about.nlink() == 1 {
-                own(&entry.path())?;
+                fchown(&file, uid, None)?;
             }
         }
-        own(folder)
+        lchown(folder, uid, None)
     }
 
     /// Becomes that user in that group, and keeps two rights. To be called while this is the only thread: the rights of

@@ -12,10 +12,11 @@ use config::dnsmasq::lower::{self, Process, Service};
 use config::dnsmasq::options::Meaning;
 use config::{Config, Diagnostic, Diagnostics, Loaded, Severity, Source};
 use leases::MemoryStore;
+use nix::fcntl::OFlag;
 use nix::libc::mode_t;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{ForkResult, chdir, fork, pipe, setsid};
+use nix::unistd::{ForkResult, chdir, fork, pipe2, setsid};
 use server::dhcp::Order;
 
 use super::book::{Book, Terms};
@@ -79,7 +80,7 @@ pub fn run(directives: Directives) -> ExitCode {
         return serve(service, live, &warnings, None);
     }
     // Before any thread exists. The first process ends once the second one serves, as dnsmasq's does.
-    let Ok((ready, tell)) = pipe() else { return ExitCode::from(OTHER_TROUBLE) };
+    let Ok((ready, tell)) = pipe2(OFlag::O_CLOEXEC) else { return ExitCode::from(OTHER_TROUBLE) };
     // SAFETY: this process has one thread, so its copy may do everything that it could.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { .. }) => {

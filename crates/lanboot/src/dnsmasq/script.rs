@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use config::Diagnostics;
 use nix::libc;
-use nix::unistd::{ForkResult, User, fork};
+use nix::unistd::{ForkResult, User, chdir, fork};
 
 use super::call::Call;
 use super::process::let_go_of_the_terminal;
@@ -90,6 +90,8 @@ impl Script {
                 drop(ours);
                 close_all_but(&theirs);
                 if !self.debug {
+                    // Who has an end of our output, or wants to unmount where we began, is not to wait for us.
+                    let _ = chdir("/");
                     let_go_of_the_terminal(false);
                 }
                 // The other end is gone: so is our purpose.
