@@ -1,6 +1,6 @@
 //! What sets tags, and what answers carry.
 
-use boot::matching::{Condition, HardwarePattern, NamePattern, Tag, TagRule, relay_agent};
+use boot::matching::{Condition, NamePattern, Tag, TagRule, relay_agent};
 use boot::rules::{BootRule, OptionRule, Target};
 use dhcp::v4::options::{Pattern as ValuePattern, Written};
 
@@ -70,10 +70,7 @@ fn condition(on: &On) -> Result<Condition, String> {
         }
         On::VendorClass(text) => Condition::VendorClass(text.as_str().into()),
         On::UserClass(text) => Condition::UserClass(text.as_str().into()),
-        On::Hardware(hardware) => {
-            let pattern: Result<HardwarePattern, _> = hardware.to_string().parse();
-            Condition::Hardware(pattern.map_err(|_| format!("`{hardware}` is not a hardware address"))?)
-        }
+        On::Hardware(hardware) => Condition::Hardware(hardware.clone()),
         On::CircuitId(id) => relay(relay_agent::CIRCUIT_ID, id),
         On::RemoteId(id) => relay(relay_agent::REMOTE_ID, id),
         On::SubscriberId(id) => relay(relay_agent::SUBSCRIBER_ID, id),

@@ -1,7 +1,9 @@
 //! Single machines: `dhcp-host`, and the files that hold its values.
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+use boot::hosts::IdPattern;
+use boot::matching::HardwarePattern;
 
 use super::ranges::{Lease, lease};
 use super::tags::{TagTest, strip_tag, test};
@@ -10,15 +12,12 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::dnsmasq::text::Text;
 use crate::said::Given;
 
-/// The longest hardware address that DHCP carries (RFC 2131: `chaddr`).
-const MAX_HARDWARE_OCTETS: usize = 16;
-
 /// What is laid down for one machine, or for several that match.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DhcpHost {
     /// Any of these.
-    pub hardware: Vec<Given<Hardware>>,
-    pub client_id: Option<Given<ClientId>>,
+    pub hardware: Vec<Given<HardwarePattern>>,
+    pub client_id: Option<Given<IdPattern>>,
     /// Tags that the machine gets.
     pub set: Vec<Given<String>>,
     /// Tests that must hold for the line to count.
@@ -32,42 +31,9 @@ pub struct DhcpHost {
     pub ignore: bool,
 }
 
-/// A hardware address in which octets may be open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hardware {
-    /// ARP hardware type (RFC 826); `None`: any. `06-00:20:e0:3b:13:af` says 6.
-    pub kind: Option<u8>,
-    /// `None`: any octet, written `*`.
-    pub octets: Vec<Option<u8>>,
-}
-
-/// Who the client says it is (option 61).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientId {
-    /// `id:*`: whatever it says does not count, only its hardware address.
-    Ignored,
-    /// `None`: any octet.
-    Octets(Vec<Option<u8>>),
-}
-
-impl Hardware {
-    pub(super) fn read(text: &Text) -> Result<Hardware, Diagnostic> {
-        let bare = text.bare().ok_or_else(|| bad_hardware(text))?;
-        let (kind, octets) = match bare.split_once('-') {
-            Some((kind, octets)) => (Some(u8::from_str_radix(kind, 16).map_err(|_| bad_hardware(text))?), octets),
-            None => (None, bare),
-        };
-        let octets = octets_with_gaps(octets).filter(|octets| octets.len() <= MAX_HARDWARE_OCTETS);
-        octets.map(|octets| Hardware { kind, octets }).ok_or_else(|| bad_hardware(text))
-    }
-
-    /// Whether the address, of this ARP hardware type, is meant.
-    pub fn matches(&self, kind: u8, address: &[u8]) -> bool {
-        let fits = |(octet, pattern): (&u8, &Option<u8>)| pattern.is_none_or(|wanted| wanted == *octet);
-        self.kind.is_none_or(|wanted| wanted == kind)
-            && self.octets.len() == address.len()
-            && address.iter().zip(&self.octets).all(fits)
-    }
+/// A hardware address in which octets may be open: `52:54:00:*:*:*`.
+pub(super) fn hardware(text: &Text) -> Result<HardwarePattern, Diagnostic> {
+    text.bare().and_then(|bare| bare.parse().ok()).ok_or_else(|| bad_hardware(text))
 }
 
 fn bad_hardware(text: &Text) -> Diagnostic {
@@ -89,17 +55,6 @@ fn octets_with_gaps(text: &str) -> Option<Vec<Option<u8>>> {
         _ => None,
     };
     text.split(':').map(octet).collect()
-}
-
-/// `52:54:00:*:*:*`, `06-00:20:e0:3b:13:af`.
-impl fmt::Display for Hardware {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(kind) = self.kind {
-            write!(f, "{kind:02x}-")?;
-        }
-        let octets = self.octets.iter().map(|octet| octet.map_or("*".into(), |octet| format!("{octet:02x}")));
-        f.write_str(&octets.collect::<Vec<_>>().join(":"))
-    }
 }
 
 pub(in super::super) fn dhcp_host(said: &mut Said<'_>) -> Read {
@@ -137,7 +92,7 @@ impl DhcpHost {
         } else if let Some(tag) = strip_tag(field) {
             self.tests.push(test(&tag)?);
         } else {
-            let hardware = Hardware::read(field)?;
+            let hardware = hardware(field)?;
             self.hardware.push(Given { value: hardware, place: field.place().clone() });
         }
         Ok(())
@@ -179,14 +134,14 @@ fn address6(field: &Text, inside: &str, notes: &mut Diagnostics) -> Result<Given
 }
 
 /// Octets in hexadecimal where there is a colon, else text.
-fn client_id(text: &Text) -> Result<ClientId, Diagnostic> {
+fn client_id(text: &Text) -> Result<IdPattern, Diagnostic> {
     if text.as_str() == "*" {
-        return Ok(ClientId::Ignored);
+        return Ok(IdPattern::Ignored);
     }
     if !text.has(':') {
-        return Ok(ClientId::Octets(text.as_str().bytes().map(Some).collect()));
+        return Ok(IdPattern::Octets(text.as_str().bytes().map(Some).collect()));
     }
-    octets_with_gaps(text.as_str()).map(ClientId::Octets).ok_or_else(|| {
+    octets_with_gaps(text.as_str()).map(IdPattern::Octets).ok_or_else(|| {
         let fix = "write pairs of hex digits with colons between them, or text without a colon";
         text.wrong(format!("`{text}` is not a client identifier"), fix)
     })

@@ -1,9 +1,11 @@
 //! Tags: who gets which, and what hangs on them.
 
+use boot::matching::HardwarePattern;
+
 use super::{Meaning, Read, Said, given, number};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::dnsmasq::options::answers;
-use crate::dnsmasq::options::hosts::Hardware;
+use crate::dnsmasq::options::hosts::hardware;
 use crate::dnsmasq::text::Text;
 use crate::said::Given;
 
@@ -41,7 +43,7 @@ pub enum On {
     VendorClass(Text),
     /// Part of option 77.
     UserClass(Text),
-    Hardware(Hardware),
+    Hardware(HardwarePattern),
     /// Sub-option 1 of option 82, whole.
     CircuitId(Vec<u8>),
     /// Sub-option 2 of option 82, whole.
@@ -186,7 +188,7 @@ pub(in super::super) fn user_class(said: &mut Said<'_>) -> Read {
 
 pub(in super::super) fn mac(said: &mut Said<'_>) -> Read {
     let (set, value) = tag_and_one(said, "52:54:00:*:*:*")?;
-    matched(set, On::Hardware(Hardware::read(&value)?))
+    matched(set, On::Hardware(hardware(&value)?))
 }
 
 pub(in super::super) fn circuit_id(said: &mut Said<'_>) -> Read {
