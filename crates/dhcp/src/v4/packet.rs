@@ -96,6 +96,26 @@ impl<'a> Packet<'a> {
         Ok(packet)
     }
 
+    /// Reads a UDP payload that may be BOOTP's, whose vendor area need not begin with the magic cookie (RFC 951). What
+    /// stands there is read as options all the same.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the fixed header is not there, or there is no cookie in what says that it is DHCP.
+    pub fn parse_any(octets: &'a [u8]) -> Result<Packet<'a>, Malformed> {
+        match Packet::parse(octets) {
+            Err(Malformed::NoCookie) if octets[2] <= 16 => {
+                let packet = Packet { octets, overload: 0 };
+                if packet.is_bootp() { Ok(packet) } else { Err(Malformed::NoCookie) }
+            }
+            result => result,
+        }
+    }
+
+    /// Whether it has no message type at all, and so is BOOTP (RFC 1534).
+    pub fn is_bootp(&self) -> bool {
+        self.option(code::MESSAGE_TYPE).is_none_or(|data| data.is_empty())
+    }
+
     pub fn octets(&self) -> &'a [u8] {
         self.octets
     }
@@ -352,6 +372,11 @@ pub(crate) mod tests {
     fn short_packets_and_bootp_are_told_apart() {
         assert_eq!(Packet::parse(&[0; 239]).unwrap_err(), Malformed::Truncated { have: 239 });
         assert_eq!(Packet::parse(&[0; 300]).unwrap_err(), Malformed::NoCookie);
+        assert!(Packet::parse_any(&[0; 300]).unwrap().is_bootp());
+        let mut octets = request(&[(53, &[1])]);
+        assert!(!Packet::parse_any(&octets).unwrap().is_bootp());
+        octets[236] = 0;
+        assert_eq!(Packet::parse_any(&octets).unwrap_err(), Malformed::NoCookie);
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use mac::Mac;
 
+use super::layout::{Layout, Spare, octets};
 use super::options::code;
 use super::packet::{BROADCAST, COOKIE, HEADER_OCTETS, MessageType, Packet};
 use crate::Granted;
@@ -12,6 +13,9 @@ use crate::Granted;
 const MIN_OCTETS: usize = 300;
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
+/// Where the header fields for names begin.
+const SNAME: usize = 44;
+const FILE: usize = 108;
 
 /// Where a reply goes (RFC 2131 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,7 @@ impl Origin {
 /// A finished message and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
+    /// That of an answer to BOOTP, which has none, counts as an acknowledgement.
     pub kind: MessageType,
     pub octets: Vec<u8>,
     pub to: Destination,
@@ -91,13 +96,20 @@ pub struct Draft {
     origin: Origin,
     /// Octets of a message that the client is ready to receive.
     most_octets: usize,
+    /// Seconds that a lease lasts. `None`: there is none, or it is BOOTP's.
+    lease_secs: Option<u32>,
+    /// T1 and T2, in seconds, where they are not what RFC 2131 says.
+    renewal: Option<(u32, u32)>,
+    /// Whether `file` and `sname` may hold options that fit nowhere else.
+    may_overload: bool,
+    is_bootp: bool,
 }
 
 impl Draft {
     /// An offer of `address` for `lease_secs`.
     pub fn offer(request: &Packet<'_>, server_id: Ipv4Addr, address: Ipv4Addr, lease_secs: u32) -> Draft {
         let mut draft = Draft::new(request, MessageType::Offer, server_id, address);
-        draft.lease_times(lease_secs);
+        draft.lease_secs = Some(lease_secs);
         draft
     }
 
@@ -162,6 +174,11 @@ impl Draft {
             echoed: [code::CLIENT_ID, code::RELAY_AGENT].into_iter().filter_map(echo).collect(),
             origin: Origin::of(request),
             most_octets: most_octets(request),
+            lease_secs: None,
+            renewal: None,
+            // Those who name no options that they want are old: they would not look there.
+            may_overload: request.option(code::PARAMETER_REQUEST_LIST).is_some(),
+            is_bootp: false,
         }
     }
 
@@ -200,13 +217,33 @@ impl Draft {
         self.option(code::TFTP_SERVER_NAME, sname.as_bytes()).option(code::BOOTFILE, name.as_bytes())
     }
 
-    /// Lease time, T1 at a half and T2 at seven eighths of it (RFC 2131 section 4.4.5).
-    fn lease_times(&mut self, lease_secs: u32) {
+    /// T1 and T2 (options 58 and 59), in seconds, in place of a half and seven eighths of the lease.
+    pub fn renewal(&mut self, t1: u32, t2: u32) -> &mut Draft {
+        self.renewal = Some((t1, t2));
+        self
+    }
+
+    /// The answer goes to everyone and says so in its flags, as if the client had asked for that.
+    pub fn broadcast(&mut self) -> &mut Draft {
+        self.header[10] |= BROADCAST.to_be_bytes()[0];
+        self.origin.wants_broadcast = true;
+        self
+    }
+
+    /// Keeps options out of `file` and `sname`, come what may.
+    pub fn no_overload(&mut self) -> &mut Draft {
+        self.may_overload = false;
+        self
+    }
+
+    /// Lease time, T1 and T2 (RFC 2131 section 4.4.5).
+    fn put_lease_times(&mut self) {
+        let Some(lease_secs) = self.lease_secs else { return };
         let mut times = vec![(code::LEASE_TIME, lease_secs.to_be_bytes().to_vec())];
         if lease_secs != u32::MAX {
-            let rebinding = (u64::from(lease_secs) * 7 / 8) as u32;
-            times.push((code::RENEWAL_TIME, (lease_secs / 2).to_be_bytes().to_vec()));
-            times.push((code::REBINDING_TIME, rebinding.to_be_bytes().to_vec()));
+            let (t1, t2) = self.renewal.unwrap_or((lease_secs / 2, (u64::from(lease_secs) * 7 / 8) as u32));
+            times.push((code::RENEWAL_TIME, t1.to_be_bytes().to_vec()));
+            times.push((code::REBINDING_TIME, t2.to_be_bytes().to_vec()));
         }
         // Right behind message type and server identifier, where old ROMs look for them.
         self.options.splice(2..2, times);
@@ -214,47 +251,40 @@ impl Draft {
 
     /// The octets, padded to BOOTP's size. Not for a DHCPACK of a lease: see [`AckDraft::finish`].
     ///
-    /// A message that is longer than the client takes goes without the second copies of what `sname` and `file` hold, and
-    /// then without what still does not fit.
+    /// A message that is longer than the client takes goes without the second copies of what `sname` and `file` hold.
+    /// What still does not fit goes into those fields if they are free (option 52), or is left out.
     pub fn finish(mut self) -> Reply {
-        let reply = self.write();
-        if reply.octets.len() <= self.most_octets {
-            return reply;
+        self.put_lease_times();
+        let closing: usize = self.echoed.iter().map(|(_, data)| octets(data)).sum();
+        let room = self.most_octets.saturating_sub(HEADER_OCTETS + closing + 1);
+        let whole = Layout::whole(&self.options);
+        if whole.options.len() <= room {
+            return self.write(whole);
         }
-        let file_is_there = self.header[108] != 0;
+        let (file_is_there, sname_is_there) = (self.header[FILE] != 0, self.header[SNAME] != 0);
         self.options.retain(|(code, _)| match *code {
-            code::TFTP_SERVER_NAME => false,
+            code::TFTP_SERVER_NAME => !sname_is_there,
             code::BOOTFILE => !file_is_there,
             _ => true,
         });
-        self.leave_out_what_does_not_fit();
-        self.write()
+        let spare = Spare { file: self.may_overload && !file_is_there, sname: self.may_overload && !sname_is_there };
+        let whole = Layout::whole(&self.options);
+        let fits = whole.options.len() <= room;
+        let layout = if fits { whole } else { Layout::fit(&self.options, room, spare) };
+        self.write(layout)
     }
 
-    /// First come, first served, but for those without which the answer is for nothing: what it is, whose, for how long,
-    /// and a boot file's name that is nowhere else. These stay, even where they are too long alone.
-    fn leave_out_what_does_not_fit(&mut self) {
-        let octets = |data: &[u8]| data.len() + 2 * data.len().div_ceil(255).max(1);
-        let stays = |code: u8| matches!(code, code::MESSAGE_TYPE | code::SERVER_ID | code::LEASE_TIME | code::BOOTFILE);
-        let staying = self.options.iter().filter(|(code, _)| stays(*code)).chain(&self.echoed);
-        let fixed: usize = staying.map(|(_, data)| octets(data)).sum();
-        let mut room = self.most_octets.saturating_sub(HEADER_OCTETS + fixed + 1);
-        self.options.retain(|(code, data)| {
-            let left = room.checked_sub(octets(data)).filter(|_| !stays(*code));
-            room = left.unwrap_or(room);
-            left.is_some() || stays(*code)
-        });
-    }
-
-    fn write(&self) -> Reply {
+    fn write(self, layout: Layout) -> Reply {
         let mut octets = self.header.to_vec();
         octets[16..20].copy_from_slice(&self.yiaddr.octets());
-        for (code, data) in self.options.iter().chain(&self.echoed) {
-            for part in data.chunks(255).chain(data.is_empty().then_some(&[][..])) {
-                octets.extend([*code, part.len() as u8]);
-                octets.extend_from_slice(part);
+        for (at, field) in [(FILE, layout.file), (SNAME, layout.sname)] {
+            if let Some(mut field) = field {
+                field.push(code::END);
+                octets[at..at + field.len()].copy_from_slice(&field);
             }
         }
+        octets.extend(layout.options);
+        octets.extend(Layout::whole(&self.echoed).options);
         octets.push(code::END);
         // Padding goes behind End, never between options: some ROMs misread that.
         octets.resize(octets.len().max(MIN_OCTETS), code::PAD);
@@ -279,6 +309,18 @@ impl AckDraft {
         AckDraft(Draft::new(request, MessageType::Ack, server_id, Ipv4Addr::UNSPECIFIED))
     }
 
+    /// The answer to a BOOTP request (RFC 951, RFC 1534): no message type, no server, no lease time, and no more options
+    /// than its vendor area of 64 octets holds.
+    pub fn bootp(request: &Packet<'_>) -> AckDraft {
+        let mut draft = Draft::new(request, MessageType::Ack, Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+        draft.options.clear();
+        draft.echoed.clear();
+        draft.most_octets = MIN_OCTETS;
+        draft.may_overload = false;
+        draft.is_bootp = true;
+        AckDraft(draft)
+    }
+
     pub fn option(&mut self, code: u8, data: &[u8]) -> &mut AckDraft {
         self.0.option(code, data);
         self
@@ -298,7 +340,7 @@ impl AckDraft {
     /// Acknowledges a lease that is durable: only then is there a [`Granted`].
     pub fn finish(mut self, lease: &impl Granted) -> Reply {
         self.0.yiaddr = lease.address();
-        self.0.lease_times(lease.lease_secs());
+        self.0.lease_secs = Some(lease.lease_secs()).filter(|_| !self.0.is_bootp);
         self.0.finish()
     }
 }
