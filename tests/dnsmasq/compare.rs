@@ -56,7 +56,7 @@ pub fn kinds(answers: &[Datagram]) -> String {
 }
 
 fn kind(payload: &[u8]) -> String {
-    let packet = Packet::parse(payload).expect("a DHCP message");
+    let packet = Packet::parse_any(payload).expect("a DHCP message");
     packet.message_type().map_or("BOOTREPLY".into(), |kind| kind.to_string())
 }
 
@@ -93,7 +93,7 @@ fn answer(theirs: &Datagram, ours: &Datagram) -> Vec<Difference> {
 
 fn fields(answer: &Datagram) -> Vec<(&'static str, String)> {
     let octets = &answer.payload;
-    let packet = Packet::parse(octets).expect("a DHCP message");
+    let packet = Packet::parse_any(octets).expect("a DHCP message");
     let is_nak = packet.message_type() == Some(MessageType::Nak);
     let text = |field: &[u8]| String::from_utf8_lossy(field.split(|octet| *octet == 0).next().unwrap()).into_owned();
     vec![
@@ -114,11 +114,12 @@ fn fields(answer: &Datagram) -> Vec<(&'static str, String)> {
         ("chaddr", hex(&octets[28..44])),
         ("sname", text(&octets[44..108])),
         ("file", text(&octets[108..236])),
+        ("cookie", hex(&octets[236..240])),
     ]
 }
 
 fn options(octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
-    let packet = Packet::parse(octets).expect("a DHCP message");
+    let packet = Packet::parse_any(octets).expect("a DHCP message");
     packet.options().map(|(code, data)| (code, data.to_vec())).collect()
 }
 

@@ -38,6 +38,14 @@ pub fn discover(machine: u8) -> Message {
     message(MessageType::Discover, machine)
 }
 
+/// A BOOTP request: an empty vendor area behind the cookie, 300 octets in all (RFC 951).
+pub fn bootp(machine: u8) -> Message {
+    let mut message = message(MessageType::Discover, machine);
+    message.0.truncate(HEADER_OCTETS);
+    message.0.push(code::END);
+    message
+}
+
 /// Takes the offer of `address`.
 pub fn select(machine: u8, address: Ipv4Addr) -> Message {
     reboot(machine, address).with(code::SERVER_ID, &SERVER.octets())
@@ -105,6 +113,18 @@ impl Message {
     /// Asks for these options (option 55).
     pub fn asks(self, codes: &[u8]) -> Message {
         self.with(code::PARAMETER_REQUEST_LIST, codes)
+    }
+
+    /// Padded behind its options to the 300 octets of BOOTP.
+    pub fn padded(mut self) -> Message {
+        self.0.resize(self.0.len().max(300), 0);
+        self
+    }
+
+    /// Names a boot file.
+    pub fn wanting_file(mut self, name: &str) -> Message {
+        self.0[108..108 + name.len()].copy_from_slice(name.as_bytes());
+        self
     }
 
     pub fn broadcast(mut self) -> Message {

@@ -65,6 +65,8 @@ fn end(cable: &'static str) -> &'static str {
 
 pub struct Side {
     pub which: Which,
+    /// The UDP ports of servers and of clients.
+    ports: (u16, u16),
     world: World,
     /// One for each cable.
     wires: Vec<Wire>,
@@ -92,6 +94,7 @@ impl Side {
     /// `FOLDER` in `conf` is the folder that `prepare` is given first. `binding`: one more line, where interfaces are
     /// named.
     fn start_in(world: &World, which: Which, conf: &[String], binding: &str, prepare: impl FnOnce(&Path)) -> Side {
+        let ports = ports(conf);
         let (serving, client) = (Network::new(), Network::new());
         let folder = Folder::new();
         prepare(&folder.0);
@@ -123,6 +126,7 @@ impl Side {
         let beside = ranges.peek().is_some() && ranges.all(|range| range.contains(",proxy"));
         let mut side = Side {
             which,
+            ports,
             world: world.clone(),
             wires,
             server: Some(server),
@@ -203,12 +207,14 @@ impl Side {
         let mac = Mac(message.0[28..34].try_into().expect("six octets"));
         let (own, of_server, relay) = (address(12), address(20), address(24));
         let server = self.world.server(cable);
+        let (servers, clients) = self.ports;
+        let port = if port == 67 { servers } else { port };
         let (from, to) = match () {
             // A server's answer to a relay, which is who we test.
-            () if message.0[0] == 2 => ((of_server, 67), relay),
-            () if !relay.is_unspecified() => ((relay, 67), server),
-            () if !own.is_unspecified() => ((own, 68), server),
-            () => ((own, 68), Ipv4Addr::BROADCAST),
+            () if message.0[0] == 2 => ((of_server, servers), relay),
+            () if !relay.is_unspecified() => ((relay, servers), server),
+            () if !own.is_unspecified() => ((own, clients), server),
+            () => ((own, clients), Ipv4Addr::BROADCAST),
         };
         let at = self.world.cables.iter().position(|(name, _)| *name == cable).expect("a cable of this world");
         let addresses = [own, relay, of_server].into_iter().filter(|at| !at.is_unspecified());
@@ -271,4 +277,12 @@ impl Side {
         };
         text.lines().map(line).collect()
     }
+}
+
+/// The UDP ports that the options ask for.
+fn ports(conf: &[String]) -> (u16, u16) {
+    let Some(line) = conf.iter().find_map(|line| line.strip_prefix("dhcp-alternate-port")) else { return (67, 68) };
+    let mut ports = line.trim_start_matches('=').split(',').filter_map(|port| port.parse().ok());
+    let server = ports.next().unwrap_or(1067);
+    (server, ports.next().unwrap_or(server + 1))
 }

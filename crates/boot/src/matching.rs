@@ -10,7 +10,7 @@ use std::str::FromStr;
 use dhcp::ClientArch;
 use dhcp::v4::options::{Pattern, contains};
 use dhcp::v4::packet::sub_options;
-use dhcp::v4::{Packet, code};
+use dhcp::v4::{Fqdn, Packet, code};
 use mac::Mac;
 
 /// A word on a request. Case matters.
@@ -344,7 +344,7 @@ impl fmt::Display for NamePattern {
 /// when there is none, or its first label is not a host name: letters and digits with `-` and `_` among them.
 pub fn client_name(packet: &Packet<'_>) -> Option<String> {
     let name = match packet.option(code::FQDN) {
-        Some(data) => fully_qualified(&data)?,
+        Some(data) => Fqdn::parse(&data)?.name?,
         None => {
             let data = packet.option(code::HOST_NAME)?;
             let end = data.iter().position(|octet| *octet == 0).unwrap_or(data.len());
@@ -356,23 +356,6 @@ pub fn client_name(packet: &Packet<'_>) -> Option<String> {
     let begins_well = label.starts_with(|c: char| c.is_ascii_alphanumeric());
     let is_host = label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_');
     (begins_well && is_host && label.len() <= 63).then(|| name.to_owned())
-}
-
-/// The name in option 81, behind flags and two obsolete octets, in the encoding that the flags tell.
-fn fully_qualified(data: &[u8]) -> Option<String> {
-    const WIRE_FORMAT: u8 = 4;
-    let [flags, _, _, name @ ..] = data else { return None };
-    if flags & WIRE_FORMAT == 0 {
-        return String::from_utf8(name.to_vec()).ok();
-    }
-    let mut labels = Vec::new();
-    let mut rest = name;
-    while let [length @ 1..=63, tail @ ..] = rest {
-        let (label, tail) = tail.split_at_checked(usize::from(*length))?;
-        labels.push(std::str::from_utf8(label).ok()?);
-        rest = tail;
-    }
-    Some(labels.join("."))
 }
 
 /// Sets tags on requests that are like this.

@@ -60,6 +60,15 @@ pub struct BootRule {
     pub server_name: String,
     /// `siaddr`; `None`: our own address.
     pub server_address: Option<Ipv4Addr>,
+    /// Others that take turns with it.
+    pub more_servers: Vec<Ipv4Addr>,
+}
+
+impl BootRule {
+    fn server(&self, turn: u32) -> Option<Ipv4Addr> {
+        let all: Vec<Ipv4Addr> = self.server_address.iter().chain(&self.more_servers).copied().collect();
+        all.get(turn as usize % all.len().max(1)).copied()
+    }
 }
 
 /// A whole set of rules.
@@ -101,6 +110,8 @@ pub struct Asked<'a> {
     pub ours: Ipv4Addr,
     /// `None`: no PXE client, or none that gets more than a boot file.
     pub pxe: Option<ForPxe<'a>>,
+    /// Whose turn it is where several servers serve one boot file: any number, the same throughout one exchange.
+    pub turn: u32,
 }
 
 /// What the answer to a PXE client carries besides what rules say.
@@ -141,11 +152,13 @@ pub struct Defaults {
     pub dns: Vec<Ipv4Addr>,
     pub domain: Option<String>,
     pub hostname: Option<String>,
+    /// The whole value of option 81, which no rule replaces.
+    pub fqdn: Option<Vec<u8>>,
 }
 
 impl Defaults {
     /// The options in the order in which they are sent, and whether only to those who ask.
-    fn options(&self) -> [(u8, bool, Vec<u8>); 6] {
+    fn options(&self) -> [(u8, bool, Vec<u8>); 7] {
         let address = |address: Option<Ipv4Addr>| address.map_or_else(Vec::new, |address| address.octets().to_vec());
         let text = |text: &Option<String>| text.as_deref().unwrap_or("").into();
         [
@@ -155,6 +168,7 @@ impl Defaults {
             (code::DNS_SERVERS, true, self.dns.iter().flat_map(Ipv4Addr::octets).collect()),
             (code::DOMAIN_NAME, true, text(&self.domain)),
             (code::HOST_NAME, true, text(&self.hostname)),
+            (code::FQDN, false, self.fqdn.clone().unwrap_or_default()),
         ]
     }
 }
@@ -225,7 +239,7 @@ pub fn carried(
     let mut by_rule = select(rules, asked);
     let boot = boot_rule(boots, asked.tags);
     let next_server = match boot {
-        Some(boot) => boot.server_address.unwrap_or(asked.ours),
+        Some(boot) => boot.server(asked.turn).unwrap_or(asked.ours),
         None => winners.get(code::END).and_then(|rule| first_address(&rule.value)).unwrap_or(asked.ours),
     };
     let mut options = Vec::new();
@@ -253,7 +267,8 @@ pub fn carried(
     let server_name = field(code::TFTP_SERVER_NAME, boot.map(|boot| boot.server_name.as_str()), 63);
     let file = field(code::BOOTFILE, boot.map(|boot| boot.file.as_str()), 127);
     for (code, only_asked, octets) in defaults.options() {
-        if winners.get(code).is_none() && !octets.is_empty() && (!only_asked || asked.wants(code)) {
+        let is_ruled = code != code::FQDN && winners.get(code).is_some();
+        if !is_ruled && !octets.is_empty() && (!only_asked || asked.wants(code)) {
             options.push((code, octets));
         }
     }

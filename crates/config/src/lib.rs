@@ -16,6 +16,7 @@ pub mod dnsmasq;
 mod file;
 mod flags;
 pub mod keys;
+mod manners;
 mod nearest;
 mod print;
 mod resolve;
@@ -28,6 +29,7 @@ mod value;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
 pub use file::read as read_file;
 pub use flags::Flags;
+pub use manners::{DomainOf, Manners, Ports};
 pub use resolve::{Loaded, default_range, load, load_text};
 pub use said::Said;
 pub use surroundings::{Entry, Nic, Surroundings, ThisHost};
@@ -156,6 +158,7 @@ pub struct Dhcp {
     pub chooser: Chooser,
     /// What sets tags, and what answers carry beyond the above.
     pub rules: boot::rules::Rules,
+    pub manners: Manners,
 }
 
 /// Who gives out addresses.

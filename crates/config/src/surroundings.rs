@@ -22,6 +22,11 @@ pub trait Surroundings {
     /// The names in a folder; none when it cannot be listed.
     fn names(&self, folder: &Path) -> Vec<String>;
 
+    /// The text of a small file. An error where there is none.
+    fn text_of(&self, _path: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
     /// The network interfaces there are now.
     fn interfaces(&self) -> Vec<Nic>;
 
@@ -61,6 +66,10 @@ impl Surroundings for ThisHost {
     fn names(&self, folder: &Path) -> Vec<String> {
         let entries = folder.read_dir().into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    fn text_of(&self, path: &Path) -> io::Result<String> {
+        std::fs::read_to_string(path)
     }
 
     fn interfaces(&self) -> Vec<Nic> {

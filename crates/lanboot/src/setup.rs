@@ -127,7 +127,7 @@ pub fn network(config: &Config) -> NetworkSpec {
 /// The ports that will be listened on: transport, number, and the key that sets it.
 pub fn ports(config: &Config) -> Vec<(host::Transport, u16, &'static str)> {
     let mut ports = Vec::new();
-    ports.extend(config.dhcp.iter().map(|_| (host::Transport::Udp, 67, "dhcp.enabled")));
+    ports.extend(config.dhcp.iter().map(|dhcp| (host::Transport::Udp, dhcp.manners.ports.server, "dhcp.enabled")));
     let boot_server = config.dhcp.iter().filter(|dhcp| dhcp.listens_on_4011());
     ports.extend(boot_server.map(|_| (host::Transport::Udp, 4011, "dhcp.mode")));
     let on_some = config.served.is_empty() || config.served.iter().any(|served| served.tftp);

@@ -86,9 +86,9 @@ impl Bound {
         let listens_on_4011 = settings.dhcp.as_ref().is_some_and(config::Dhcp::listens_on_4011);
         for link in &settings.links {
             let (interface, address) = (&link.interface, link.address().addr());
-            if settings.dhcp.is_some() && (link.dhcp || link.relays) {
+            if let Some(terms) = settings.dhcp.as_ref().filter(|_| link.dhcp || link.relays) {
                 let sockets = dhcp::Sockets {
-                    dhcp: DhcpSocket::open(interface, &link.addresses)?,
+                    dhcp: DhcpSocket::open(interface, &link.addresses, terms.manners.ports)?,
                     pxe: listens_on_4011.then(|| PxeSocket::open(interface, address)).transpose()?,
                     arp: ArpSocket::open(interface)?,
                     echo: EchoSocket::open(interface)?,
@@ -177,7 +177,7 @@ impl Bound {
             Some(terms) if !dhcp.is_empty() => {
                 let (links, sockets): (Vec<_>, Vec<_>) = dhcp.into_iter().unzip();
                 for (link, sockets) in links.iter().zip(&sockets).filter(|(link, _)| link.serves) {
-                    reporter.step(None, listening("DHCP", 67, link.addresses[0].addr()));
+                    reporter.step(None, listening("DHCP", terms.manners.ports.server, link.addresses[0].addr()));
                     if sockets.pxe.is_some() {
                         reporter.step(None, listening("PXE", 4011, link.addresses[0].addr()));
                     }

@@ -1,15 +1,19 @@
 //! The tables, by subject.
 
+mod bootp;
 mod exchange;
 mod hosts;
 mod machines;
 mod malformed;
+mod names;
 mod networks;
 mod options;
+mod overload;
 mod pxe;
 mod relays;
 mod tags;
 mod tftp;
+mod times;
 
 const ONE_TO_MANY: &str = "with --dhcp-sequential-ip --no-ping, dnsmasq 2.90 offers one address to many";
 const LOWEST: &str = "its manual says: from the lowest free address; it goes on behind the highest leased one";

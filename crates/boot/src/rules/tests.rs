@@ -13,7 +13,7 @@ fn rule(tags: &[&str], target: Target, value: &str) -> OptionRule {
 }
 
 fn asked<'a>(tags: &'a Tags, requested: Option<&'a [u8]>) -> Asked<'a> {
-    Asked { tags, requested, vendor_class: None, ours: OURS, pxe: None }
+    Asked { tags, requested, vendor_class: None, ours: OURS, pxe: None, turn: 0 }
 }
 
 fn tags(words: &[&str]) -> Tags {
@@ -28,6 +28,7 @@ fn defaults() -> Defaults {
         dns: vec![OURS],
         domain: Some("lan".into()),
         hostname: None,
+        fqdn: None,
     }
 }
 

@@ -98,7 +98,7 @@ impl Rules {
         self.lines.push(line.trim_end_matches(',').into());
         let server_address = (!server_address.is_empty()).then(|| server_address.parse().unwrap());
         let (file, server_name) = (file.into(), server_name.into());
-        self.boots.push(BootRule { tags: terms(tags), file, server_name, server_address });
+        self.boots.push(BootRule { tags: terms(tags), file, server_name, server_address, more_servers: vec![] });
         self
     }
 
@@ -171,7 +171,7 @@ impl Rules {
         let requested = packet.option(code::PARAMETER_REQUEST_LIST);
         let vendor_class = packet.option(code::VENDOR_CLASS);
         let (requested, vendor_class) = (requested.as_deref(), vendor_class.as_deref());
-        let asked = Asked { tags: &tags, requested, vendor_class, ours: OURS, pxe: None };
+        let asked = Asked { tags: &tags, requested, vendor_class, ours: OURS, pxe: None, turn: 0 };
         let defaults = Defaults {
             netmask: Some(Ipv4Addr::new(255, 255, 255, 0)),
             broadcast: Some(Ipv4Addr::new(10, 9, 0, 255)),

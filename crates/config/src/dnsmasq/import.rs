@@ -6,6 +6,7 @@ use std::fmt::Write;
 use dhcp::v4::options::Written;
 
 use super::lower::{Lowering, hosts, network};
+use super::options::answers::{BootFile, Server};
 use super::options::ranges::{DhcpRange, RangeMode};
 use super::options::tags::On;
 use super::options::tftp::UniqueRoot;
@@ -180,6 +181,9 @@ impl Import {
             Meaning::PxeVendor(vendors) => {
                 let list: Vec<_> = vendors.iter().map(|vendor| quote(vendor.as_str())).collect();
                 self.set("pxe_classes", format!("[{}]", list.join(", ")), origin)
+            }
+            Meaning::DhcpBoot(BootFile { server: Some(Server::Name(_)), .. }) => {
+                return self.leave_out(directive, "lanboot.toml wants the server's address in place of its name");
             }
             Meaning::DhcpBoot(_) => self.tables_of(&origin, one.rules.boots.iter().map(print::boot)),
             Meaning::EnableTftp(patterns) if patterns.is_empty() => {

@@ -4,6 +4,7 @@
 
 mod answers;
 pub(super) mod hosts;
+mod manners;
 pub(super) mod network;
 mod process;
 mod pxe;
@@ -24,13 +25,15 @@ pub use process::Process;
 use super::options::hosts::DhcpHost;
 use super::options::ranges::DhcpRange;
 use super::options::relay::Relay;
+use super::options::service::Domain;
 use super::options::tags::TagTest;
 use super::{Directive, Directives, Lists, Meaning};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::said::Given;
 use crate::surroundings::Surroundings;
 use crate::{
-    Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Network, Publish, RelaysAsServers,
-    Shared, Source,
+    Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Manners, Network, Ports, Publish,
+    RelaysAsServers, Shared, Source,
 };
 use network::Where;
 pub use script::Script;
@@ -47,7 +50,9 @@ pub const SERVED: &[&str] = &[
     "dhcp-no-override", "no-ping", "dhcp-ignore-clid", "dhcp-proxy", "dhcp-relay", "bridge-interface",
     "dhcp-match", "dhcp-vendorclass", "dhcp-userclass", "dhcp-mac", "dhcp-circuitid", "dhcp-remoteid", "dhcp-subscrid",
     "dhcp-name-match", "tag-if", "dhcp-ignore",
-    "dhcp-option", "dhcp-option-force", "dhcp-boot", "pxe-service", "pxe-prompt", "dhcp-pxe-vendor",
+    "dhcp-option", "dhcp-option-force", "dhcp-boot", "pxe-service", "pxe-prompt", "dhcp-pxe-vendor", "domain",
+    "dhcp-ignore-names", "dhcp-generate-names", "dhcp-client-update", "dhcp-fqdn", "dhcp-broadcast", "bootp-dynamic",
+    "dhcp-rapid-commit", "dhcp-reply-delay", "dhcp-alternate-port",
     "enable-tftp", "tftp-root", "tftp-unique-root", "tftp-secure", "tftp-no-fail", "tftp-lowercase", "tftp-no-blocksize",
     "tftp-max", "tftp-mtu", "tftp-port-range", "tftp-single-port",
     "http-root", "http-port",
@@ -112,6 +117,10 @@ pub(super) struct Lowering {
     shared: Vec<Shared>,
     hosts: Vec<DhcpHost>,
     pub(super) rules: Rules,
+    pub(super) manners: Manners,
+    domains: Vec<(Domain, crate::Place)>,
+    /// The places of `rules.boots` whose server is told by its name.
+    boot_servers: Vec<(usize, Given<String>)>,
     lease_max: Option<usize>,
     lease_file: Option<PathBuf>,
     authoritative: bool,
@@ -162,6 +171,21 @@ impl Lowering {
             Meaning::DhcpProxy(relays) if relays.is_empty() => self.relays_as_servers = RelaysAsServers::All,
             Meaning::DhcpProxy(relays) => self.relay_as_server(relays),
             Meaning::NoPing => self.no_ping = true,
+            Meaning::DhcpRapidCommit => self.manners.rapid_commit = true,
+            Meaning::DhcpClientUpdate => self.manners.client_updates = true,
+            Meaning::DhcpFqdn => self.manners.names_with_domains = true,
+            Meaning::ReplyDelay(delay) => {
+                let wait = Duration::from_secs(delay.seconds.into());
+                self.manners.delays.push((expr(&delay.tests), wait));
+            }
+            Meaning::Domain(domain) => self.domains.push((domain.clone(), place.clone())),
+            Meaning::AlternatePort(ports) => {
+                self.manners.ports = Ports { server: ports.server, client: ports.client };
+            }
+            Meaning::DhcpIgnoreNames(tests) => self.manners.ignore_names.push(expr(tests)),
+            Meaning::DhcpGenerateNames(tests) => self.manners.generate_names.push(expr(tests)),
+            Meaning::DhcpBroadcast(tests) => self.manners.broadcast.push(expr(tests)),
+            Meaning::BootpDynamic(tests) => self.manners.bootp.push(expr(tests)),
             Meaning::Match(rule) => self.tag_rule(rule),
             Meaning::TagIf(rule) => {
                 let set = rule.set.iter().map(|tag| Tag::from(tag.value.as_str())).collect();
@@ -169,7 +193,7 @@ impl Lowering {
             }
             Meaning::DhcpIgnore(tests) => self.rules.ignore.push(expr(tests)),
             Meaning::DhcpOption(option) => self.option(option),
-            Meaning::DhcpBoot(boot) => self.boot(boot, directive),
+            Meaning::DhcpBoot(boot) => self.boot(boot),
             Meaning::PxeService(service) => self.pxe_service(service, directive),
             Meaning::PxePrompt(prompt) => self.pxe_prompt(prompt, directive),
             Meaning::PxeVendor(vendors) => {
@@ -233,6 +257,8 @@ impl Lowering {
     /// As in dnsmasq, there is DHCP where there is a range, or something to relay.
     fn dhcp(&mut self, around: &dyn Surroundings) -> Option<Dhcp> {
         let ranges = self.ranges(around);
+        let domain = self.domains(around);
+        self.find_boot_servers(around);
         // dnsmasq leaves a proxy with nothing but dhcp-boot silent, so that nobody boots by it.
         let only_proxies = !ranges.is_empty() && ranges.iter().all(|range| range.gives == Gives::Proxy);
         self.rules.pxe.enabled |= only_proxies && !self.rules.boots.is_empty();
@@ -253,9 +279,10 @@ impl Lowering {
             // dnsmasq names itself as router unless a rule says otherwise.
             router: Some(Ipv4Addr::UNSPECIFIED),
             dns: Vec::new(),
-            domain: None,
+            domain,
             chooser: Chooser::Rules,
             rules: self.rules.clone(),
+            manners: self.manners.clone(),
         })
     }
 }

@@ -228,6 +228,7 @@ impl<'a> Reader<'a> {
             file: self.text(section, "file", any).map(|given| given.value).unwrap_or_default(),
             server_name: self.text(section, "server_name", any).map(|given| given.value).unwrap_or_default(),
             server_address: self.text(section, "server", value::address).map(|given| given.value),
+            more_servers: Vec::new(),
         }
     }
 

@@ -86,6 +86,7 @@ impl Resolver<'_> {
                 _ => Chooser::Policy,
             },
             rules,
+            manners: crate::Manners::default(),
         };
         (value(&said.enabled) != Some(false)).then_some(dhcp)
     }

@@ -132,6 +132,10 @@ impl Engine {
 
     /// How long the client may keep the address, in seconds: what it asks for, within what is laid down.
     pub(super) fn lease_secs(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> u32 {
+        if ctx.packet.is_bootp() {
+            // It does not come again to renew (RFC 1534).
+            return ctx.host.as_ref().and_then(|host| host.lease_secs).unwrap_or(u32::MAX);
+        }
         let by_host = ctx.host.as_ref().and_then(|host| host.lease_secs);
         let by_range = || Some(ctx.range(address, &self.settings)?.lease.as_secs());
         let most = by_host.unwrap_or_else(|| by_range().and_then(|secs| u32::try_from(secs).ok()).unwrap_or(u32::MAX));

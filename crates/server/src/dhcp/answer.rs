@@ -2,33 +2,80 @@
 
 use std::net::Ipv4Addr;
 
-use boot::matching::client_name;
+use boot::matching::Tags;
 use boot::pxe_menu::Client;
-use boot::rules::{Asked, Defaults, ForPxe, carried};
+use boot::rules::{Asked, Defaults, ForPxe, carried, renewal_times};
 use boot::{Answer, Decision};
 use config::Chooser;
-use dhcp::v4::{Draft, MessageType, code};
+use dhcp::v4::{Draft, code};
 use journal::Stage;
 
+use super::names::Names;
 use super::request::{Ctx, subnet_by_client};
 use super::{Settings, proxy};
 
 /// iPXE's encapsulated `no-pxedhcp` (option 175, sub-option 176): do not wait for a proxyDHCP server, this is all.
 const NO_PXEDHCP: [u8; 3] = [176, 1, 1];
 
+/// What is answered.
+#[derive(Clone, Debug)]
+pub(super) enum Occasion {
+    Offer {
+        address: Ipv4Addr,
+        lease_secs: u32,
+    },
+    Lease {
+        address: Ipv4Addr,
+        lease_secs: u32,
+        rapid: bool,
+    },
+    /// `name`: by the records.
+    Inform {
+        name: Option<String>,
+    },
+}
+
+impl Occasion {
+    fn lease(&self) -> Option<(Ipv4Addr, u32)> {
+        match self {
+            Occasion::Offer { address, lease_secs } | Occasion::Lease { address, lease_secs, .. } => {
+                Some((*address, *lease_secs))
+            }
+            Occasion::Inform { .. } => None,
+        }
+    }
+
+    /// The address that the machine is given, or has.
+    fn address(&self, ctx: &Ctx<'_>) -> Ipv4Addr {
+        self.lease().map_or(ctx.packet.ciaddr(), |(address, _)| address)
+    }
+}
+
+/// The tags of a request, with those of the range of its address.
+pub(super) fn tags(ctx: &Ctx<'_>, settings: &Settings, address: Ipv4Addr) -> Tags {
+    let range = ctx.range(address, settings);
+    match range.and_then(|range| range.set.as_ref()) {
+        Some(tag) => {
+            // The rules are asked again: some wait for the tag of a range.
+            let mut base = ctx.base.clone();
+            base.set_weak(tag.clone());
+            settings.dhcp.rules.tags(&ctx.packet, base)
+        }
+        None => ctx.tags.clone(),
+    }
+}
+
 /// Fills in network parameters, what the rules say and, where something is to be booted, the boot file. Returns its name.
-///
-/// `address`: what the client is given; `None` for a DHCPINFORM.
 pub(super) fn fill(
     draft: &mut Draft,
     ctx: &Ctx<'_>,
     settings: &Settings,
     decision: &Decision,
-    address: Option<Ipv4Addr>,
+    occasion: &Occasion,
 ) -> Option<String> {
-    let by_rule = by_rules(draft, ctx, settings, address);
+    let by_rule = by_rules(draft, ctx, settings, occasion);
     let Some(file) = decision.answer.boot_file() else { return by_rule };
-    draft.boot_file(ctx.us(address.unwrap_or(ctx.packet.ciaddr()), settings), file);
+    draft.boot_file(ctx.us(occasion.address(ctx), settings), file);
     match (ctx.facts.stage, &decision.answer) {
         // UEFI takes an offer for HTTP Boot only with this class echoed (UEFI 2.10 section 24.7).
         (Stage::HttpBoot, Answer::Url { .. }) => draft.option(code::VENDOR_CLASS, b"HTTPClient"),
@@ -43,21 +90,13 @@ pub(super) fn fill(
 }
 
 /// Network parameters, and what the rules give. Returns the name of the boot file that they name.
-fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, address: Option<Ipv4Addr>) -> Option<String> {
+fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, occasion: &Occasion) -> Option<String> {
     let (dhcp, request) = (&settings.dhcp, &ctx.packet);
-    let known_address = address.unwrap_or(request.ciaddr());
-    let reached = ctx.reached(known_address, settings);
-    let range = reached.map(|reached| &dhcp.ranges[reached.range]);
-    let tags = match range.and_then(|range| range.set.as_ref()) {
-        Some(tag) => {
-            // The rules are asked again: some wait for the tag of a range.
-            let mut base = ctx.base.clone();
-            base.set_weak(tag.clone());
-            dhcp.rules.tags(request, base)
-        }
-        None => ctx.tags.clone(),
-    };
-    let requested = request.option(code::PARAMETER_REQUEST_LIST);
+    let lease = occasion.lease();
+    let known_address = occasion.address(ctx);
+    let tags = tags(ctx, settings, known_address);
+    // BOOTP has no such list, whatever stands in its vendor area.
+    let requested = request.option(code::PARAMETER_REQUEST_LIST).filter(|_| !request.is_bootp());
     let vendor_class = request.option(code::VENDOR_CLASS);
     let us = ctx.us(known_address, settings);
     let machine_id = proxy::machine_id(request);
@@ -72,27 +111,26 @@ fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, address: Opti
         _ => None,
     };
     let (requested, vendor_class) = (requested.as_deref(), vendor_class.as_deref());
-    let asked = Asked { tags: &tags, requested, vendor_class, ours: us, pxe };
-    let or = |address: Ipv4Addr, other| if address.is_unspecified() { other } else { address };
-    let router = |said: Ipv4Addr| if said.is_unspecified() { reached.and_then(|it| it.router) } else { Some(said) };
-    // Once it has a lease, a machine hears the name that it is known by, which may be what it calls itself.
-    let takes_lease = request.message_type() == Some(MessageType::Request);
-    let laid_down = ctx.host.as_ref().filter(|host| takes_lease || may_be_offered(ctx, host));
-    let laid_down = laid_down.and_then(|host| host.name.clone());
-    let defaults = Defaults {
-        netmask: range.map(|range| range.subnet.netmask()),
-        broadcast: range.map(|range| range.broadcast),
-        router: dhcp.router.and_then(router),
-        dns: dhcp.dns.iter().map(|server| or(*server, us)).collect(),
-        domain: dhcp.domain.clone(),
-        hostname: laid_down.or_else(|| name(ctx).filter(|_| takes_lease)),
-    };
+    let asked = Asked { tags: &tags, requested, vendor_class, ours: us, pxe, turn: request.xid() };
+    let defaults = defaults(ctx, settings, occasion, &tags);
     let carried = carried(&defaults, &dhcp.rules.options, &dhcp.rules.boots, &asked, dhcp.rules.keep_fields);
     if dhcp.chooser == Chooser::Rules {
         draft.fields(carried.next_server, &carried.server_name, &carried.file);
     }
     if let Some(subnet) = subnet_by_client(request) {
         draft.option(code::SUBNET_SELECTION, &subnet.octets());
+    }
+    if let Some((t1, t2)) = lease.and_then(|(_, secs)| renewal_times(&dhcp.rules.options, &tags, secs)) {
+        draft.renewal(t1, t2);
+    }
+    if dhcp.rules.keep_fields {
+        draft.no_overload();
+    }
+    if dhcp.manners.broadcast.iter().any(|expr| expr.holds(&tags)) {
+        draft.broadcast();
+    }
+    if matches!(occasion, Occasion::Lease { rapid: true, .. }) {
+        draft.raw_option(code::RAPID_COMMIT, &[]);
     }
     for (code, data) in &carried.options {
         draft.raw_option(*code, data);
@@ -102,19 +140,29 @@ fn by_rules(draft: &mut Draft, ctx: &Ctx<'_>, settings: &Settings, address: Opti
     Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
 }
 
-/// Whether an offer may carry the name that is laid down: a machine that calls itself otherwise may not like it, and who is
-/// known by its name alone has it.
-fn may_be_offered(ctx: &Ctx<'_>, host: &boot::Host) -> bool {
-    let by_name_alone = host.hardware.is_empty() && host.client_id.is_none();
-    let says = client_name(&ctx.packet).and_then(|name| Some(name.split('.').next()?.to_owned()));
-    match (says, &host.name) {
-        (Some(says), Some(name)) => !by_name_alone && says.eq_ignore_ascii_case(name),
-        _ => true,
+/// What is sent unless rules say otherwise.
+fn defaults(ctx: &Ctx<'_>, settings: &Settings, occasion: &Occasion, tags: &Tags) -> Defaults {
+    let dhcp = &settings.dhcp;
+    let address = occasion.address(ctx);
+    let (us, reached) = (ctx.us(address, settings), ctx.reached(address, settings));
+    let range = reached.map(|reached| &dhcp.ranges[reached.range]);
+    let router = |said: Ipv4Addr| if said.is_unspecified() { reached.and_then(|it| it.router) } else { Some(said) };
+    let or = |address: Ipv4Addr, other| if address.is_unspecified() { other } else { address };
+    let names = Names::of(ctx, settings, tags);
+    let hostname = match occasion {
+        Occasion::Offer { .. } => names.offered(),
+        Occasion::Lease { .. } => names.leased.clone(),
+        Occasion::Inform { name } => names.informed().or_else(|| name.clone()),
+    };
+    let domain = dhcp.domain_of(address);
+    let fqdn = |name: &String| Some(names.fqdn.as_ref()?.answer(dhcp.manners.client_updates, name, domain));
+    Defaults {
+        netmask: range.map(|range| range.subnet.netmask()),
+        broadcast: range.map(|range| range.broadcast),
+        router: dhcp.router.and_then(router),
+        dns: dhcp.dns.iter().map(|server| or(*server, us)).collect(),
+        domain: domain.map(str::to_owned),
+        fqdn: hostname.as_ref().and_then(fqdn),
+        hostname,
     }
-}
-
-/// The name that a machine is known by: what is laid down, or what it calls itself, without a domain.
-pub(super) fn name(ctx: &Ctx<'_>) -> Option<String> {
-    let laid_down = ctx.host.as_ref().and_then(|host| host.name.clone());
-    laid_down.or_else(|| Some(client_name(&ctx.packet)?.split('.').next()?.to_owned()))
 }

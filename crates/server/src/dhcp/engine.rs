@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use boot::hosts::IdPattern;
 use boot::{Decision, Facts, Host};
 use config::{Chooser, ConflictCheck, Identity};
-use dhcp::v4::{AckDraft, Destination, Draft, Owner, Packet, Plan, Reply, code, plan};
+use dhcp::v4::{AckDraft, Destination, Draft, MessageType, Owner, Packet, Plan, Reply, code, plan};
 use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
 
-use super::changes::{About, LeaseChange, name_in_lease};
+use super::answer::Occasion;
+use super::changes::{About, LeaseChange};
+use super::delayed::Delayed;
+use super::names::Names;
 use super::probes::{Probe, Probes};
 use super::proxy::Door;
 use super::relay::{self, Forwarded};
@@ -71,6 +74,9 @@ pub struct Engine {
     probes: Probes,
     pub(super) machines: Arc<Machines>,
     pub(super) batch: Vec<Pending>,
+    /// Leases that lose their names when the batch is written.
+    pub(super) unnamed: Vec<Grant>,
+    delayed: Delayed,
     pub(super) effects: Vec<Effect>,
     store_broken: bool,
     /// Whether somebody wants to hear of leases.
@@ -93,6 +99,8 @@ pub(super) struct Pending {
     renewal: bool,
     /// Where somebody keeps books.
     about: Option<Box<About>>,
+    /// How long the answer waits.
+    delay: Duration,
 }
 
 impl Engine {
@@ -106,6 +114,8 @@ impl Engine {
             probes: Probes::default(),
             machines,
             batch: Vec::new(),
+            unnamed: Vec::new(),
+            delayed: Delayed::default(),
             effects: Vec::new(),
             store_broken: false,
             watched: false,
@@ -134,7 +144,7 @@ impl Engine {
     }
 
     pub(super) fn hear(&mut self, now: Clock, link: usize, door: Door, octets: &[u8]) {
-        let packet = match Packet::parse(octets) {
+        let packet = match Packet::parse_any(octets) {
             Ok(packet) if packet.op() == 1 && door == Door::Dhcp && self.forward(link, &packet) => return,
             Ok(packet) if packet.op() == 1 && self.settings.links[link].serves => packet,
             Ok(packet) if packet.op() == 2 && door == Door::Dhcp => return self.hand_back(link, &packet),
@@ -146,7 +156,7 @@ impl Engine {
             return self.ignore(None, because);
         };
         let Some(ctx) = self.ctx(now, link, packet, mac) else {
-            let network = match Packet::parse(octets).ok().and_then(|packet| packet.relay()) {
+            let network = match Packet::parse_any(octets).ok().and_then(|packet| packet.relay()) {
                 Some(relay) => format!("relay {relay}"),
                 None => self.settings.links[link].name.clone(),
             };
@@ -163,6 +173,12 @@ impl Engine {
             return self.ignore(Some(mac), "a dhcp-ignore rule holds".to_owned());
         }
         if self.handled_as_pxe(&ctx, door) {
+            return;
+        }
+        if ctx.packet.is_bootp() {
+            if !self.probes.renew(&ctx.key, octets) {
+                self.seek(&ctx, 0);
+            }
             return;
         }
         let authoritative = self.settings.dhcp.authoritative;
@@ -225,16 +241,19 @@ impl Engine {
         }
     }
 
-    /// Probes that nobody answered become offers.
+    /// Probes that nobody answered become offers, and offers that waited long enough go.
     pub fn handle_timeout(&mut self, now: Clock) {
         while let Some((address, probe)) = self.probes.take_due(now.running) {
             self.resume(now, &probe, Some(address));
+        }
+        while let Some((link, reply)) = self.delayed.take_due(now.running) {
+            self.send(link, reply);
         }
     }
 
     /// When [`Engine::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.probes.next_deadline()
+        self.probes.next_deadline().into_iter().chain(self.delayed.next_deadline()).min()
     }
 
     /// Makes every lease of the batch durable in one write, then lets the acknowledgements go.
@@ -243,7 +262,11 @@ impl Engine {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        let grants = batch.iter().map(|pending| pending.grant.clone()).collect();
+        let mut grants: Vec<Grant> = batch.iter().map(|pending| pending.grant.clone()).collect();
+        let is_anew = |address| grants.iter().any(|grant| grant.address == address);
+        let unnamed = std::mem::take(&mut self.unnamed).into_iter().filter(|grant| !is_anew(grant.address));
+        let unnamed: Vec<Grant> = unnamed.collect();
+        grants.extend(unnamed);
         match self.store.commit(grants) {
             Ok(results) => {
                 self.store_broken = false;
@@ -274,7 +297,12 @@ impl Engine {
         let known_id = || record.and_then(|record| record.binding()?.client_id.as_ref());
         let client_id = packet.option(code::CLIENT_ID).filter(|_| !settings.dhcp.ignores_client_id);
         let client_id = client_id.as_deref().or_else(|| known_id().map(ClientId::octets));
-        let (host, base) = request::identify(&packet, link, &network, settings, client_id);
+        let (host, mut base) = request::identify(&packet, link, &network, settings, client_id);
+        if packet.is_bootp() {
+            let file = String::from_utf8_lossy(&packet.file()).into_owned();
+            Some(file).filter(|file| !file.is_empty()).into_iter().for_each(|file| base.set(file.as_str()));
+            base.set("bootp");
+        }
         let tags = settings.dhcp.rules.tags(&packet, base.clone());
         let admitted = request::admitted(&network, &tags, settings);
         let key = self.key(&packet, mac, host.as_deref());
@@ -315,6 +343,9 @@ impl Engine {
             let because = "no free address: all that it could have are leased, held or in use".to_owned();
             return self.ignore(Some(ctx.facts.mac), because);
         };
+        if let Err(because) = self.admits_bootp(ctx, address) {
+            return self.ignore(Some(ctx.facts.mac), because);
+        }
         let until = ctx.now.running + HOLD;
         self.leave_to(ctx, address);
         if let Err(held) = self.holds.hold(address, ctx.key.clone(), ctx.now.running, until) {
@@ -335,11 +366,21 @@ impl Engine {
         self.effects.push(Effect::Probe { link, address, how });
     }
 
+    /// Offers an address, or gives it at once where the client does not wait to be offered one: BOOTP, rapid commit.
     fn offer(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
+        if ctx.packet.is_bootp() {
+            return self.grant(ctx, address, AckDraft::bootp(&ctx.packet), false);
+        }
+        if self.commits_rapidly(ctx) {
+            return self.grant(ctx, address, AckDraft::new(&ctx.packet, self.id(ctx, address)), false);
+        }
         let decision = self.decide(ctx);
-        let mut draft = Draft::offer(&ctx.packet, self.id(ctx, address), address, self.lease_secs(ctx, address));
-        let boot_file = answer::fill(&mut draft, ctx, &self.settings, &decision, Some(address));
-        self.send(ctx.link, draft.finish());
+        let lease_secs = self.lease_secs(ctx, address);
+        let mut draft = Draft::offer(&ctx.packet, self.id(ctx, address), address, lease_secs);
+        let occasion = Occasion::Offer { address, lease_secs };
+        let boot_file = answer::fill(&mut draft, ctx, &self.settings, &decision, &occasion);
+        let delay = self.delay(ctx, address);
+        self.send_after(ctx.now, delay, address, ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpOffer { address, boot_file, because: decision.because });
     }
 
@@ -347,9 +388,18 @@ impl Engine {
         if let Err(because) = self.admits(ctx) {
             return self.ignore(Some(ctx.facts.mac), because);
         }
+        self.grant(ctx, address, AckDraft::new(&ctx.packet, self.id(ctx, address)), renewal);
+    }
+
+    /// Puts a lease into the batch; the draft goes out once that is written.
+    fn grant(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, mut draft: AckDraft, renewal: bool) {
         let decision = self.decide(ctx);
-        let mut draft = AckDraft::new(&ctx.packet, self.id(ctx, address));
-        let boot_file = answer::fill(draft.draft(), ctx, &self.settings, &decision, Some(address));
+        let (lease_secs, rapid) = (self.lease_secs(ctx, address), self.commits_rapidly(ctx));
+        let occasion = Occasion::Lease { address, lease_secs, rapid };
+        let boot_file = answer::fill(draft.draft(), ctx, &self.settings, &decision, &occasion);
+        let names = Names::of(ctx, &self.settings, &answer::tags(ctx, &self.settings, address));
+        let hostname = self.name_to_record(ctx, address, &names);
+        let delay = if rapid { self.delay(ctx, address) } else { Duration::ZERO };
         let ignored = ctx.host.as_ref().is_some_and(|host| host.client_id == Some(IdPattern::Ignored));
         let counts = !ignored && !self.settings.dhcp.ignores_client_id;
         let client_id = ctx.packet.option(code::CLIENT_ID).filter(|_| counts).and_then(|id| ClientId::new(&id).ok());
@@ -359,9 +409,8 @@ impl Engine {
             key: ctx.key.clone(),
             mac: ctx.facts.mac,
             client_id,
-            // A machine that says no name keeps the one of its lease.
-            hostname: answer::name(ctx).or_else(|| name_in_lease(self.store.at(address), &ctx.key, ctx.now.wall)),
-            lease_secs: self.lease_secs(ctx, address),
+            hostname,
+            lease_secs,
             now: ctx.now.wall,
         };
         let refusal = Draft::nak(&ctx.packet, self.id(ctx, address), "address is another client's").finish();
@@ -370,17 +419,17 @@ impl Engine {
         let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
         let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
         let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address)));
-        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about });
+        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about, delay });
     }
 
     fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about } = pending;
+        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about, delay } = pending;
         self.link = Some(link);
         match result {
             Ok(lease) => {
                 self.holds.release(lease.address());
                 self.machines.has_address(facts.mac, lease.address(), now.running);
-                self.send(link, draft.finish(&lease));
+                self.send_after(now, delay, lease.address(), link, draft.finish(&lease));
                 if let Some(about) = about {
                     self.effects.push(Effect::Lease(LeaseChange::Given { record: lease.record(), renewal, about }));
                 }
@@ -413,7 +462,11 @@ impl Engine {
     fn inform(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
         let decision = self.decide(ctx);
         let mut draft = Draft::inform(&ctx.packet, self.id(ctx, address));
-        answer::fill(&mut draft, ctx, &self.settings, &decision, None);
+        let active = |record: &&leases::Record| record.is_active(ctx.now.wall);
+        let at_address = || self.store.at(address).filter(active)?.binding()?.hostname.clone();
+        // As dnsmasq has it, an address tells the name only of a machine that is not known by itself.
+        let name = if self.store.find(&ctx.key).filter(active).is_none() { at_address() } else { None };
+        answer::fill(&mut draft, ctx, &self.settings, &decision, &Occasion::Inform { name });
         self.send(ctx.link, draft.finish());
         self.happened(Some(ctx.facts.mac), Step::DhcpInform { address });
     }
@@ -445,7 +498,7 @@ impl Engine {
     /// Goes on with a request that waited for a probe: offers the probed address, or seeks another.
     fn resume(&mut self, now: Clock, probe: &Probe, address: Option<Ipv4Addr>) {
         self.link = Some(probe.link);
-        let packet = Packet::parse(&probe.request).expect("it was parsed when the probe began");
+        let packet = Packet::parse_any(&probe.request).expect("it was parsed when the probe began");
         // The configuration may have changed since, so that nothing serves it any more.
         let Some(ctx) = self.ctx(now, probe.link, packet, probe.mac) else { return };
         match address.filter(|address| self.is_still_free(&ctx, *address)) {
@@ -537,6 +590,38 @@ impl Engine {
             Destination::Broadcast | Destination::Hardware { .. } => link,
         };
         self.effects.push(Effect::Send { link, reply });
+    }
+
+    /// An offer, or what stands in its place, waits this long.
+    fn delay(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Duration {
+        self.settings.dhcp.manners.delay(&answer::tags(ctx, &self.settings, address))
+    }
+
+    fn send_after(&mut self, now: Clock, delay: Duration, address: Ipv4Addr, link: usize, reply: Reply) {
+        match now.running.checked_add(delay) {
+            Some(at) if !delay.is_zero() => self.delayed.put(address, at, link, reply),
+            _ => self.send(link, reply),
+        }
+    }
+
+    /// Whether the client asks for its lease without an offer, and may have it so (RFC 4039).
+    fn commits_rapidly(&self, ctx: &Ctx<'_>) -> bool {
+        self.settings.dhcp.manners.rapid_commit
+            && ctx.packet.message_type() == Some(MessageType::Discover)
+            && ctx.packet.option(code::RAPID_COMMIT).is_some()
+    }
+
+    /// A BOOTP client gets what is laid down for it, or what `bootp-dynamic` admits it to.
+    fn admits_bootp(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Result<(), String> {
+        let laid_down = || ctx.host.as_ref().is_some_and(|host| host.address == Some(address));
+        if !ctx.packet.is_bootp() || laid_down() {
+            return Ok(());
+        }
+        let tags = answer::tags(ctx, &self.settings, address);
+        if self.settings.dhcp.manners.bootp.iter().any(|expr| expr.holds(&tags)) {
+            return Ok(());
+        }
+        Err("it speaks BOOTP, and no address is laid down for it (dhcp-host), nor does bootp-dynamic hold".into())
     }
 
     pub(super) fn happened(&mut self, machine: Option<Mac>, step: Step) {

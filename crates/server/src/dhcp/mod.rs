@@ -3,7 +3,9 @@
 mod addresses;
 mod answer;
 mod changes;
+mod delayed;
 pub mod engine;
+mod names;
 mod probes;
 mod proxy;
 #[cfg(test)]

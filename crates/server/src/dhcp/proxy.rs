@@ -221,8 +221,14 @@ impl Engine {
         let machine_id = machine_id(&ctx.packet);
         let parts = menu.unwrap_or_default();
         let pxe = ForPxe { vendor: vendor.as_bytes(), machine_id: machine_id.as_deref(), menu: parts };
-        let asked =
-            Asked { tags, requested: None, vendor_class: class.as_deref(), ours: ctx.network.us, pxe: Some(pxe) };
+        let asked = Asked {
+            tags,
+            requested: None,
+            vendor_class: class.as_deref(),
+            ours: ctx.network.us,
+            pxe: Some(pxe),
+            turn: ctx.packet.xid(),
+        };
         for (code, data) in rules::proxied(&self.settings.dhcp.rules.options, &asked, menu.is_some()) {
             draft.raw_option(code, &data);
         }

@@ -63,6 +63,7 @@ pub(super) fn guide() -> Dhcp {
         domain: None,
         chooser: Chooser::Policy,
         rules: Rules::default(),
+        manners: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use config::Ports;
 use dhcp::v4::{Destination, Reply};
 use ipnet::Ipv4Net;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
@@ -12,8 +13,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::frame::{NOTHING, packet_socket, send_frame, udp};
 use super::{Interface, OpenError};
 
-const SERVER_PORT: u16 = 67;
-const CLIENT_PORT: u16 = 68;
 /// Room for a burst of requests while a lease is being written: the kernel's default holds a few hundred.
 const RECEIVE_OCTETS: usize = 1 << 20;
 
@@ -23,10 +22,11 @@ pub struct DhcpSocket {
     interface: Interface,
     /// Ours, at least one: replies come from the one on the network that they go to, else from the first.
     addresses: Vec<Ipv4Net>,
+    ports: Ports,
 }
 
 impl DhcpSocket {
-    pub fn open(interface: &Interface, addresses: &[Ipv4Net]) -> Result<DhcpSocket, OpenError> {
+    pub fn open(interface: &Interface, addresses: &[Ipv4Net], ports: Ports) -> Result<DhcpSocket, OpenError> {
         let open = || {
             let udp = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
             udp.bind_device(Some(interface.name.as_bytes()))?;
@@ -37,12 +37,12 @@ impl DhcpSocket {
                 udp.set_recv_buffer_size(RECEIVE_OCTETS)?;
             }
             // Requests are broadcast, so the socket must not be bound to our address.
-            udp.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT).into())?;
+            udp.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, ports.server).into())?;
             Ok(udp)
         };
-        let udp = open().map_err(interface.error("UDP port 67", Some(SERVER_PORT)))?;
+        let udp = open().map_err(interface.error(format!("UDP port {}", ports.server), Some(ports.server)))?;
         let frames = packet_socket(interface, NOTHING).map_err(interface.error("a packet socket", None))?;
-        Ok(DhcpSocket { udp, frames, interface: interface.clone(), addresses: addresses.to_vec() })
+        Ok(DhcpSocket { udp, frames, interface: interface.clone(), addresses: addresses.to_vec(), ports })
     }
 
     /// The name of the interface that it is on.
@@ -58,11 +58,14 @@ impl DhcpSocket {
 
     pub fn send(&self, reply: &Reply) -> io::Result<()> {
         match reply.to {
-            Destination::Relay(to) | Destination::Unicast(to) => self.send_udp(to, &reply.octets),
-            Destination::Broadcast => self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT), &reply.octets),
+            Destination::Relay(to) => self.send_udp(self.by_our_ports(to), &reply.octets),
+            Destination::Unicast(to) => self.send_udp(self.by_our_ports(to), &reply.octets),
+            Destination::Broadcast => {
+                self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, self.ports.client), &reply.octets)
+            }
             Destination::Hardware { mac, address } => {
-                let from = (self.interface.mac, self.source(address), SERVER_PORT);
-                let frame = udp(from, (mac, address, CLIENT_PORT), &reply.octets);
+                let from = (self.interface.mac, self.source(address), self.ports.server);
+                let frame = udp(from, (mac, address, self.ports.client), &reply.octets);
                 send_frame(&self.frames, &self.interface, &frame)
             }
         }
@@ -71,6 +74,17 @@ impl DhcpSocket {
     fn source(&self, to: Ipv4Addr) -> Ipv4Addr {
         let near = self.addresses.iter().find(|net| net.contains(&to));
         near.or(self.addresses.first()).map_or(Ipv4Addr::UNSPECIFIED, Ipv4Net::addr)
+    }
+
+    /// The well-known ports, as this network has them.
+    fn by_our_ports(&self, to: SocketAddrV4) -> SocketAddrV4 {
+        let (known, ours) = (Ports::default(), self.ports);
+        let port = match to.port() {
+            port if port == known.server => ours.server,
+            port if port == known.client => ours.client,
+            other => other,
+        };
+        SocketAddrV4::new(*to.ip(), port)
     }
 
     fn send_udp(&self, to: SocketAddrV4, octets: &[u8]) -> io::Result<()> {

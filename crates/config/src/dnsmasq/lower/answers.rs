@@ -4,7 +4,6 @@ use boot::matching::{Condition, NamePattern, Tag, TagRule, relay_agent};
 use boot::rules::{BootRule, OptionRule, Target};
 use dhcp::v4::options::{Pattern as ValuePattern, Written};
 
-use super::super::Directive;
 use super::super::options::answers::{BootFile, DhcpOption, Server, Wrap};
 use super::super::options::tags::{Match, On};
 use super::super::text::Text;
@@ -36,17 +35,21 @@ impl Lowering {
         self.rules.options.push(OptionRule { tags, target, value, force: option.force });
     }
 
-    pub(super) fn boot(&mut self, boot: &BootFile, directive: &Directive) {
+    pub(super) fn boot(&mut self, boot: &BootFile) {
         let server_address = match &boot.server {
             None => None,
             Some(Server::Address(address)) => Some(address.value),
-            Some(Server::Name(_)) => return self.later(directive, " with a server's name in place of its address"),
+            Some(Server::Name(name)) => {
+                self.boot_servers.push((self.rules.boots.len(), name.clone()));
+                None
+            }
         };
         self.rules.boots.push(BootRule {
             tags: expr(&boot.tests),
             file: boot.file.as_str().to_owned(),
             server_name: boot.server_name.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),
             server_address,
+            more_servers: Vec::new(),
         });
     }
 }
