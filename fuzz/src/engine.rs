@@ -109,7 +109,8 @@ impl Bench {
         self.flush();
         self.now += time;
         self.engine.handle_timeout(self.clock());
-        self.drain();
+        // BOOTP clients, and those in a hurry, are given the address that was probed.
+        self.flush();
     }
 
     fn waits_for_probe(&mut self) {
@@ -131,7 +132,11 @@ impl Bench {
             _ => Some(clients::mac(who)),
         };
         self.engine.address_answered(self.clock(), address, by);
+        self.burst += 1;
         self.drain();
+        if self.burst == BURST {
+            self.flush();
+        }
     }
 
     fn drain(&mut self) {

@@ -35,6 +35,8 @@ struct Seen {
     broken: bool,
     /// Committed, and not yet acknowledged.
     owed: Vec<(Ipv4Addr, ClientKey)>,
+    /// Leases that were written again without their names.
+    unnamed: Vec<(Ipv4Addr, ClientKey)>,
     /// Who holds which address until when.
     held: HashMap<Ipv4Addr, (ClientKey, UnixSecs)>,
 }
@@ -61,7 +63,7 @@ impl Witness {
     }
 
     pub fn heard(&mut self, octets: &[u8]) {
-        let Ok(packet) = Packet::parse(octets) else { return };
+        let Ok(packet) = Packet::parse_any(octets) else { return };
         self.last = self.key(&packet);
         if packet.message_type() != Some(MessageType::Discover) {
             self.gives_up();
@@ -113,12 +115,13 @@ impl Witness {
 
     pub fn sent(&mut self, reply: &Reply, now: Clock) {
         let answer = Packet::parse(&reply.octets).expect("our own message");
-        assert_eq!((answer.op(), answer.message_type(), answer.damage()), (2, Some(reply.kind), None));
+        let kind = answer.message_type().or(answer.is_bootp().then_some(MessageType::Ack));
+        assert_eq!((answer.op(), kind, answer.damage()), (2, Some(reply.kind), None));
         let asked = |octets: &&Vec<u8>| {
-            let request = Packet::parse(octets).expect("only sound packets are remembered");
+            let request = Packet::parse_any(octets).expect("only sound packets are remembered");
             request.xid() == answer.xid() && request.octets()[28..44] == answer.octets()[28..44]
         };
-        let requests = self.heard.iter().filter(asked).map(|octets| Packet::parse(octets).expect("as above"));
+        let requests = self.heard.iter().filter(asked).map(|octets| Packet::parse_any(octets).expect("as above"));
         let takes = |request: &Packet<'_>| request.u16(code::MAX_MESSAGE_SIZE).unwrap_or(576);
         let roomiest = requests.max_by_key(takes).expect("nobody asked for this");
         fits(&roomiest, &reply.octets);
@@ -152,12 +155,18 @@ impl Witness {
     fn granted(&mut self, answer: &Packet<'_>, key: &ClientKey) {
         let address = answer.yiaddr();
         self.in_network(address);
-        assert!(answer.u32(code::LEASE_TIME).is_some(), "a lease without an end");
+        assert!(answer.u32(code::LEASE_TIME).is_some() || answer.is_bootp(), "a lease without an end");
         // A reservation is its machine's, whichever of the machine's clients comes first.
         self.offers.remove(&address);
         let mut seen = self.seen();
-        let owed = seen.owed.iter().position(|(owed, client)| *owed == address && client == key);
-        seen.owed.remove(owed.expect("an ACK of a lease that was never written"));
+        let is_it = |(owed, client): &(Ipv4Addr, ClientKey)| *owed == address && client == key;
+        if let Some(owed) = seen.owed.iter().position(is_it) {
+            seen.owed.remove(owed);
+        } else {
+            // Renewed in the second in which it was given, and without its name: it looks like one that only lost that.
+            let written = seen.unnamed.iter().any(is_it);
+            assert!(written, "an ACK of a lease that was never written");
+        }
     }
 
     pub fn all_committed_was_acknowledged(&self) {
@@ -168,6 +177,7 @@ impl Witness {
         let mac = packet.mac()?;
         let id = match self.settings.dhcp.identity {
             Identity::Machine => None,
+            Identity::ClientId if packet.is_bootp() => None,
             Identity::ClientId => {
                 let id = packet.option(code::CLIENT_ID).filter(|id| !id.is_empty());
                 id.and_then(|id| ClientId::new(&id).ok())
@@ -202,13 +212,28 @@ impl LeaseStore for Watched {
 
     fn commit(&mut self, batch: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
         drop(self.seen()?);
-        assert!(!batch.is_empty() && batch.len() <= super::BURST, "a batch of {}", batch.len());
+        // A lease that loses its name to another is written again as it was, and nobody waits for that.
+        let loses_its_name = |grant: &Grant| {
+            let before = self.store.at(grant.address).and_then(|record| record.binding());
+            before.is_some_and(|before| {
+                let same =
+                    before.key == grant.key && before.granted == grant.now && before.lease_secs == grant.lease_secs;
+                same && before.hostname.is_some() && grant.hostname.is_none()
+            })
+        };
+        let quiet: Vec<bool> = batch.iter().map(loses_its_name).collect();
+        let acknowledged = quiet.iter().filter(|quiet| !**quiet).count();
+        assert!(!batch.is_empty() && acknowledged <= super::BURST, "a batch of {acknowledged}");
         let terms: Vec<_> =
             batch.iter().map(|grant| (grant.address, grant.key.clone(), grant.now, grant.lease_secs)).collect();
         let results = self.store.commit(batch)?;
         let mut seen = self.seen()?;
-        for ((address, key, now, secs), result) in terms.into_iter().zip(&results) {
+        for (((address, key, now, secs), result), quiet) in terms.into_iter().zip(&results).zip(quiet) {
             if result.is_err() {
+                continue;
+            }
+            if quiet {
+                seen.unnamed.push((address, key));
                 continue;
             }
             if let Some((holder, until)) = seen.held.get(&address) {

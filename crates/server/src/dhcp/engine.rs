@@ -548,7 +548,7 @@ impl Engine {
         let ignored = ignored || self.settings.dhcp.ignores_client_id;
         let id = match self.settings.dhcp.identity {
             Identity::Machine => None,
-            Identity::ClientId if ignored => None,
+            Identity::ClientId if ignored || packet.is_bootp() => None,
             // An empty one tells nobody from anybody.
             Identity::ClientId => {
                 let id = packet.option(code::CLIENT_ID).filter(|id| !id.is_empty());
