@@ -23,10 +23,26 @@ pub struct Terms {
     pub keeps_leases: bool,
     /// `--log-dhcp`, which it is told.
     pub log_dhcp: bool,
-    /// The domain of machines of which no request was heard.
-    pub domain: Option<String>,
+    /// The domains of machines of which no request was heard.
+    pub domains: Domains,
+    /// Two machines may have one name if their domains differ.
+    pub names_with_domains: bool,
     /// Where addresses are served.
     pub networks: Vec<(Ipv4Net, String)>,
+}
+
+/// The domains of machines by their addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Domains {
+    pub some: Vec<config::DomainOf>,
+    pub all: Option<String>,
+}
+
+impl Domains {
+    fn of(&self, address: Ipv4Addr) -> Option<String> {
+        let own = self.some.iter().find(|of| (of.first..=of.last).contains(&address));
+        own.map(|of| of.name.clone()).or(self.all.clone())
+    }
 }
 
 /// A lease, and what the script has yet to hear of it.
@@ -170,7 +186,7 @@ impl Book {
             address: record.address,
             name: None,
             is_sure: false,
-            domain: self.terms.domain.clone(),
+            domain: self.terms.domains.of(record.address),
             client_id: binding.client_id.clone(),
             expires: binding.expires(),
             interface: None,
@@ -198,7 +214,7 @@ impl Book {
             address: record.address,
             name: binding.hostname.clone(),
             is_sure: false,
-            domain: self.terms.domain.clone(),
+            domain: self.terms.domains.of(record.address),
             client_id: binding.client_id.clone(),
             expires: binding.expires(),
             interface: None,
@@ -261,6 +277,11 @@ impl Book {
         if let Expiry::At(end) = entry.expires {
             self.by_end.insert((end, address));
         }
+        // Its domain may be another one by now.
+        let key = |entry: &Entry| entry.name.as_deref().map(|name| self.by_name_key(name, entry));
+        let (before, after) = (self.entries.get(&address).and_then(key), key(&entry));
+        before.and_then(|before| self.by_name.remove(&before));
+        after.and_then(|after| self.by_name.insert(after, address));
         if entry.pending.is_some() {
             self.pending.insert((entry.serial, address));
         }
@@ -272,7 +293,8 @@ impl Book {
     /// Gives a lease its name. Two machines do not have one name: the earlier one loses it, unless it is laid down for it.
     fn name(&mut self, address: Ipv4Addr, name: Option<String>, is_sure: bool) {
         let Some(name) = name else { return };
-        let small = name.to_ascii_lowercase();
+        let Some(entry) = self.entries.get(&address) else { return };
+        let small = self.by_name_key(&name, entry);
         if let Some(other) = self.by_name.get(&small).copied().filter(|other| *other != address) {
             if self.entries.get(&other).is_some_and(|entry| entry.is_sure) && !is_sure {
                 return;
@@ -292,10 +314,18 @@ impl Book {
         self.by_name.insert(small, address);
     }
 
+    /// What no two leases have in common.
+    fn by_name_key(&self, name: &str, entry: &Entry) -> String {
+        let domain = entry.domain.as_deref().filter(|_| self.terms.names_with_domains).unwrap_or_default();
+        format!("{name}.{domain}").to_ascii_lowercase()
+    }
+
     fn lose_name(&mut self, address: Ipv4Addr) {
-        let Some(entry) = self.entries.get_mut(&address) else { return };
-        let Some(name) = entry.name.take() else { return };
-        self.by_name.remove(&name.to_ascii_lowercase());
+        let Some(entry) = self.entries.get(&address) else { return };
+        let key = entry.name.as_deref().map(|name| self.by_name_key(name, entry));
+        let entry = self.entries.get_mut(&address).expect("it is there");
+        let (Some(name), Some(key)) = (entry.name.take(), key) else { return };
+        self.by_name.remove(&key);
         // Of several that it lost before the script could hear of it, the first is the one that the script knows.
         entry.old_name.get_or_insert(name);
         entry.is_sure = false;
@@ -310,7 +340,8 @@ impl Book {
             self.by_end.remove(&(end, address));
         }
         if let Some(name) = &entry.name {
-            self.by_name.remove(&name.to_ascii_lowercase());
+            let key = self.by_name_key(name, &entry);
+            self.by_name.remove(&key);
         }
         self.by_key.remove(&entry.key);
         self.pending.remove(&(entry.serial, address));

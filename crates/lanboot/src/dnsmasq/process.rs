@@ -19,7 +19,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, chdir, fork, pipe2, setsid};
 use server::dhcp::Order;
 
-use super::book::{Book, Terms};
+use super::book::{Book, Domains, Terms};
 use super::keeper::{self, Keeper, Note};
 use super::lease_file::{self, LeaseFile, TakenOver};
 use super::lines::{self, Level, Line, Lines, Part};
@@ -230,7 +230,11 @@ fn book(said: &lower::Script, config: &Config, process: &Process, taken: TakenOv
         on_renewal: said.on_renewal,
         keeps_leases: said.keeps_leases,
         log_dhcp: process.log_dhcp,
-        domain: config.dhcp.as_ref().and_then(|dhcp| dhcp.domain.clone()),
+        domains: config.dhcp.as_ref().map_or(Domains::default(), |dhcp| Domains {
+            some: dhcp.manners.domains.clone(),
+            all: dhcp.domain.clone(),
+        }),
+        names_with_domains: config.dhcp.as_ref().is_some_and(|dhcp| dhcp.manners.names_with_domains),
         networks: networks.collect(),
     });
     taken.ran_out.iter().for_each(|record| book.ran_out(record));

@@ -63,7 +63,7 @@ impl About {
         let sub = |wanted| sub_options(&agent).find(|(sub, _)| *sub == wanted).map(|(_, id)| id.to_vec());
         About {
             interface: links.get(ctx.link).map(|link: &Link| link.name.clone()).unwrap_or_default(),
-            domain: dhcp.domain.clone(),
+            domain: dhcp.domain_of(address).map(str::to_owned),
             supplied_name: option(code::HOST_NAME),
             name_is_laid_down: ctx.host.as_ref().is_some_and(|host| host.name.is_some()),
             tags: tags(ctx, settings, &dhcp.rules, address),
