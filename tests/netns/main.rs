@@ -10,6 +10,7 @@ mod dhcp_clients;
 mod dnsmasq;
 mod dnsmasq_live;
 mod dnsmasq_process;
+mod dnsmasq_users;
 mod harness;
 mod http_clients;
 mod kill9;
