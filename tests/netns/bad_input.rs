@@ -133,6 +133,34 @@ fn a_taken_port_is_told_with_who_holds_it() {
 }
 
 #[test]
+fn in_dnsmasqs_place_a_taken_port_is_told_in_its_words_whatever_interface_it_is_on() {
+    let host = Host::new();
+    for (number, name) in ["net", "other"].into_iter().enumerate() {
+        host.network.run(&format!("ip link add {name} type bridge"));
+        host.network.run(&format!("ip address add 10.0.{number}.1/24 dev {name}"));
+        host.network.run(&format!("ip link set {name} up"));
+    }
+    let holder = host.network.command(
+        "dnsmasq --no-daemon --port=0 --conf-file=/dev/null --pid-file= --user=root --interface=other --bind-interfaces \
+         --enable-tftp --tftp-root=/usr",
+    );
+    let mut holder = Program::start(holder);
+    holder.next_complaint(|line| line.contains("TFTP root is /usr").then_some(()));
+    let options = "-k --conf-file= --port=0 --interface=net --interface=other --bind-interfaces --enable-tftp \
+                   --tftp-root=/usr --pid-file=";
+    let line = format!(
+        "{} dnsmasq {options} --dhcp-leasefile={}/leases",
+        env!("CARGO_BIN_EXE_lanboot"),
+        host.folder.0.display()
+    );
+    let Finished { status, err: told, .. } = Program::start(host.network.command(&line)).finish();
+    assert_eq!(status.code(), Some(2), "{told}");
+    let wanted = format!("UDP port 69 on 10.0.1.1 is held by dnsmasq (pid {})", holder.pid());
+    assert!(told.contains(&wanted) && told.contains("leave out enable-tftp"), "{told}");
+    assert!(!told.contains("--no-tftp"), "{told}");
+}
+
+#[test]
 fn a_second_lanboot_is_told_of_the_first() {
     let host = Host::new();
     let server = host.up(BRIDGE);

@@ -13,7 +13,7 @@ use crate::harness::{Finished, Host, Network, Program, eventually};
 const DNSMASQ: &str = "/usr/sbin/dnsmasq";
 const LANBOOT: &str = concat!(env!("CARGO_BIN_EXE_lanboot"), " dnsmasq");
 /// Writes down who is called, with what.
-const SCRIPT: &str = "#!/bin/sh\nif [ \"$1\" = init ]; then exit 7; fi\necho \"$(id -un) $1 $3 $4\" >> HERE/calls\necho \"said for $1\"\nexit 2\n";
+const SCRIPT: &str = "#!/bin/sh\nif [ \"$1\" = init ]; then exit 7; fi\necho \"$(id -un) $1 $3 $4\" >> HERE/calls\nif [ \"$1\" = add ]; then grep \" $3 \" HERE/leases >> HERE/seen; fi\necho \"said for $1\"\nexit 2\n";
 
 struct Side {
     host: Host,
@@ -90,6 +90,8 @@ fn another_user_runs_the_script_and_ethers_are_read() {
         eventually(|| side.calls().iter().any(|call| call.trim_end() == "daemon add 10.0.1.77"));
         eventually(|| side.log().contains("said for add") && side.log().contains("exited with status 2"));
         assert!(side.log().contains("dnsmasq-script["), "{program}: {}", side.log());
+        let seen = fs::read_to_string(side.path("seen")).unwrap_or_default();
+        assert!(seen.contains("10.0.1.77"), "{program}: the script does not find its lease in the lease file");
         let before = side.calls().len();
         kill(pid, Signal::SIGHUP).expect("it runs");
         eventually(|| side.calls().len() > before && side.calls()[before].starts_with("daemon old 10.0.1.77"));

@@ -16,7 +16,7 @@ use config::dnsmasq::options::pxe::PxeBoot;
 use config::dnsmasq::options::ranges::{DhcpRange, Lease, RangeMode};
 use config::dnsmasq::options::service::DomainOf;
 use config::dnsmasq::options::tags::{On, TagTest};
-use config::dnsmasq::{self, Ask, Dialect, Directives, FileSystem, Meaning, Refusal};
+use config::dnsmasq::{self, Ask, Dialect, Directives, Disk, FileSystem, Meaning, Refusal, lower};
 use config::{Diagnostics, TextFile};
 use proptest::prelude::*;
 
@@ -501,5 +501,33 @@ proptest! {
         let written = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t");
         let option = option(&format!("67,\"{written}\""));
         prop_assert_eq!(option.text.as_str(), value);
+    }
+}
+
+#[test]
+fn what_does_not_work_is_told_together_with_what_cannot_be_read() {
+    let args = ["--conf-file=", "--nosuch", "--dhcp-range=10.0.1.2,10.0.1.9"].map(OsString::from);
+    let refusal = Dialect::read(&args, &Disk).expect_err("there is no such option");
+    let told = refusal.diagnostics.to_string();
+    assert!(told.contains("nosuch") && told.contains("no DNS server"), "{told}");
+}
+
+#[test]
+fn machines_without_a_dns_server_are_spoken_of() {
+    let warned = |options: &str| {
+        let args: Vec<OsString> = format!("--conf-file= {options}").split_whitespace().map(Into::into).collect();
+        let read = Dialect::read(&args, &Disk).unwrap_or_else(|refusal| panic!("{}", refusal.diagnostics));
+        lower::check(&read).iter().any(|found| found.what.contains("no DNS server"))
+    };
+    assert!(warned("--dhcp-range=10.0.1.2,10.0.1.9"));
+    assert!(warned("--dhcp-range=10.0.1.0,static"));
+    for fine in [
+        "--dhcp-range=10.0.1.2,10.0.1.9 --port=0",
+        "--dhcp-range=10.0.1.2,10.0.1.9 --dhcp-option=6,10.0.1.1",
+        "--dhcp-range=10.0.1.2,10.0.1.9 --dhcp-option=option:dns-server",
+        "--dhcp-range=10.0.1.0,proxy",
+        "--enable-tftp",
+    ] {
+        assert!(!warned(fine), "{fine}");
     }
 }

@@ -1,5 +1,6 @@
 //! From flags and file to what is served: the configuration, with iPXE's binaries found and published.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Diagnostic, Diagnostics, Loaded, Nic, Place, Publish, Source, TextFile, ThisHost};
@@ -137,23 +138,50 @@ pub fn ports(config: &Config) -> Vec<(host::Transport, u16, &'static str)> {
 }
 
 /// Programs that hold a port we need, each with how to stop it, or where to go instead.
-pub fn taken_ports(loaded: &Loaded, address: std::net::Ipv4Addr) -> Vec<Diagnostic> {
-    let interface = loaded.config.network.link.name();
-    let mut found = Vec::new();
-    for (transport, port, key) in ports(&loaded.config) {
-        // TCP is bound to the address, UDP to the interface as well.
-        let bound = (transport == host::Transport::Udp).then_some(interface);
-        for holder in host::holders(transport, port, address, bound).unwrap_or_default() {
-            let fix = match key {
-                "http.port" => format!("{}, or choose another port: --http-port 8080", holder.fix()),
-                "tftp.port" => format!("{}, or serve no TFTP: --no-tftp", holder.fix()),
-                "dhcp.mode" => holder.fix(),
-                _ => format!("{}, or give out no addresses: --no-dhcp", holder.fix()),
-            };
-            found.push(Diagnostic::error(holder.to_string()).at(place_of(loaded, key)).fix(fix));
+pub fn taken_ports(loaded: &Loaded, address: Ipv4Addr) -> Vec<Diagnostic> {
+    let config = &loaded.config;
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for (transport, port, key) in ports(config) {
+        for (interface, address) in listening(config, key, address) {
+            // TCP is bound to the address, UDP to the interface as well.
+            let bound = (transport == host::Transport::Udp).then_some(interface);
+            for holder in host::holders(transport, port, address, bound).unwrap_or_default() {
+                let fix = match other_way(key, !config.served.is_empty()) {
+                    Some(other) => format!("{}, or {other}", holder.fix()),
+                    None => holder.fix(),
+                };
+                found.push(Diagnostic::error(holder.to_string()).at(place_of(loaded, key)).fix(fix));
+            }
         }
     }
     found
+}
+
+/// Where the port that this key sets is listened on: interfaces, each with our address there. `address`: ours where
+/// only one is served.
+fn listening<'a>(config: &'a Config, key: &str, address: Ipv4Addr) -> Vec<(&'a str, Ipv4Addr)> {
+    if config.served.is_empty() {
+        return vec![(config.network.link.name(), address)];
+    }
+    let listens = |served: &&config::Served| match key {
+        "http.port" => true,
+        "tftp.port" => served.tftp,
+        _ => served.dhcp,
+    };
+    let place = |served: &'a config::Served| Some((served.interface.as_str(), served.addresses.first()?.addr()));
+    config.served.iter().filter(listens).filter_map(place).collect()
+}
+
+/// What to do where a port cannot be freed; `dialect`: in dnsmasq's words.
+fn other_way(key: &str, dialect: bool) -> Option<&'static str> {
+    match (key, dialect) {
+        ("http.port", _) => Some("choose another port: --http-port 8080"),
+        ("tftp.port", false) => Some("serve no TFTP: --no-tftp"),
+        ("tftp.port", true) => Some("serve no TFTP: leave out enable-tftp"),
+        ("dhcp.enabled", false) => Some("give out no addresses: --no-dhcp"),
+        ("dhcp.enabled", true) => Some("serve other interfaces: --interface=NAME with --bind-interfaces"),
+        _ => None,
+    }
 }
 
 /// Where a key was said; nothing when it was not.

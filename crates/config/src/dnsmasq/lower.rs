@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use boot::Hosts;
 use boot::matching::{Tag, TagExpr, TagIf};
-use boot::rules::Rules;
+use boot::rules::{OptionRule, Rules, Target};
+use dhcp::v4::options::code;
 use journal::Role;
 
 pub use process::Process;
 
 use super::options::hosts::DhcpHost;
-use super::options::ranges::DhcpRange;
+use super::options::ranges::{DhcpRange, RangeMode};
 use super::options::relay::Relay;
 use super::options::service::Domain;
 use super::options::tags::TagTest;
@@ -92,6 +93,7 @@ pub fn lower_with(
     for directive in directives.list.iter().chain(lists.directives()) {
         lowering.take(directive);
     }
+    lowering.name_servers();
     let config = lowering.config(around);
     let Lowering { found, process, script, .. } = lowering;
     match config {
@@ -104,6 +106,7 @@ pub fn lower_with(
 pub fn check(directives: &Directives) -> Diagnostics {
     let mut lowering = Lowering::default();
     directives.list.iter().for_each(|directive| lowering.take(directive));
+    lowering.name_servers();
     lowering.found
 }
 
@@ -126,6 +129,8 @@ pub(super) struct Lowering {
     authoritative: bool,
     sequential: bool,
     no_ping: bool,
+    /// `port=0`: nobody counts on our answers.
+    without_dns: bool,
     ignores_client_id: bool,
     relays: Vec<Relay>,
     relays_as_servers: RelaysAsServers,
@@ -147,7 +152,8 @@ impl Lowering {
             // What these lists say comes on its own.
             Meaning::DhcpHostsFile(_) | Meaning::DhcpHostsDir(_) | Meaning::DhcpOptsFile(_) => {}
             Meaning::DhcpOptsDir(_) | Meaning::ReadEthers => {}
-            Meaning::Nothing | Meaning::NoDns | Meaning::BindInterfaces | Meaning::BindDynamic => {}
+            Meaning::NoDns => self.without_dns = true,
+            Meaning::Nothing | Meaning::BindInterfaces | Meaning::BindDynamic => {}
             Meaning::Interface(patterns) => {
                 self.at.interfaces.extend(patterns.iter().map(|pattern| (pattern.clone(), place.clone())));
             }
@@ -215,6 +221,18 @@ impl Lowering {
         let what = format!("`{}`{part} is read, but not served yet", directive.row.name);
         let fix = "leave it out, or stay with dnsmasq until lanboot serves it";
         self.found.push(Diagnostic::error(what).at(directive.place.clone()).fix(fix));
+    }
+
+    /// dnsmasq answers DNS queries unless told not to, and names itself to clients; here they would be told nothing.
+    fn name_servers(&mut self) {
+        let names_some = |rule: &OptionRule| rule.target == Target::Plain(code::DNS_SERVERS);
+        if self.without_dns || self.rules.options.iter().any(names_some) {
+            return;
+        }
+        let Some(range) = self.dhcp_ranges.iter().find(|range| range.mode != RangeMode::Proxy) else { return };
+        let what = "machines are told no DNS server: lanboot answers no DNS queries yet";
+        let fix = "name one: dhcp-option=option:dns-server,ADDRESS; or write port=0 if they need none";
+        self.found.push(Diagnostic::warning(what).at(range.start.place.clone()).fix(fix));
     }
 
     /// `None` only after an error.

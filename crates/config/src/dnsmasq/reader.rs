@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::live::is_left_out;
+use super::lower;
 use super::options::Said;
 use super::syntax::{self, Named};
 use super::table::Repeats;
@@ -28,8 +29,10 @@ const EXIT_FILE: u8 = 3;
 const EXIT_SCRIPT: u8 = 10;
 
 pub(super) fn read(args: &[OsString], files: &dyn FileSystem) -> Result<Directives, Refusal> {
-    let (mut directives, found, exit_code) = whole(args, files);
+    let (mut directives, mut found, exit_code) = whole(args, files);
     if found.has_errors() {
+        // Who mends these should not learn of more only then.
+        found.extend(lower::check(&directives).0);
         return Err(Refusal { diagnostics: found, exit_code });
     }
     directives.warnings = found;

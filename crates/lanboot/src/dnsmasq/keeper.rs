@@ -206,9 +206,16 @@ impl Work {
     }
 
     fn call(&mut self) {
-        let Some(calls) = self.calls.as_ref().filter(|_| !self.is_busy) else { return };
+        if self.calls.is_none() || self.is_busy {
+            return;
+        }
         let Some(call) = self.book.next_call(now()).or_else(|| self.waiting.pop_front()) else { return };
-        self.is_busy = calls.send(call).is_ok();
+        // Scripts look into the file, and find there what they are told of, as with dnsmasq.
+        if self.write_at.is_some_and(|at| at <= Instant::now() + GATHER) {
+            self.write_at = None;
+            self.write();
+        }
+        self.is_busy = self.calls.as_ref().is_some_and(|calls| calls.send(call).is_ok());
     }
 
     fn write(&mut self) {

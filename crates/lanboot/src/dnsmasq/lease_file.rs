@@ -48,7 +48,11 @@ impl LeaseFile {
         };
         let (path, file, octets) = open().map_err(|error| {
             let what = format!("cannot open or create lease file {}: {error}", path.display());
-            problem::of(what).fix("make its folder, or name another file with --dhcp-leasefile=PATH")
+            let fix = match error.kind() {
+                io::ErrorKind::PermissionDenied => "run it as root, or name another file with --dhcp-leasefile=PATH",
+                _ => "make its folder, or name another file with --dhcp-leasefile=PATH",
+            };
+            problem::of(what).fix(fix)
         })?;
         let text = String::from_utf8_lossy(&octets).into_owned();
         let ipv6 = text.lines().position(|line| line.starts_with(IPV6_PART)).unwrap_or(usize::MAX);

@@ -115,8 +115,10 @@ impl Log {
                 }
                 Sink::File { file, .. } => file.write_all(whole.as_bytes()),
                 Sink::StandardError { time: true, .. } => io::stderr().write_all(whole.as_bytes()),
-                Sink::StandardError { pid: true, .. } => writeln!(io::stderr(), "{name}[{pid}]: {text}"),
-                Sink::StandardError { .. } => writeln!(io::stderr(), "{name}: {text}"),
+                Sink::StandardError { pid: true, .. } => {
+                    io::stderr().write_all(format!("{name}[{pid}]: {text}\n").as_bytes())
+                }
+                Sink::StandardError { .. } => io::stderr().write_all(format!("{name}: {text}\n").as_bytes()),
             };
         }
     }

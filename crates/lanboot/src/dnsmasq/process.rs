@@ -10,7 +10,7 @@ use std::time::Duration;
 use config::dnsmasq::Directives;
 use config::dnsmasq::lower::{self, Process, Service};
 use config::dnsmasq::options::Meaning;
-use config::{Config, Diagnostic, Diagnostics, Loaded, Severity, Source};
+use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Severity, Source};
 use leases::MemoryStore;
 use nix::fcntl::OFlag;
 use nix::libc::mode_t;
@@ -55,8 +55,13 @@ pub fn fail(found: &Diagnostics) {
     log.write(&Line::new(Level::Critical, Part::Main, "FAILED to start up"));
 }
 
+/// What, and where where that is in a file: a log has no room for excerpts.
 fn one_line(found: &Diagnostic) -> String {
-    found.what.replace('\n', " ")
+    let what = found.what.replace('\n', " ");
+    match &found.place {
+        place @ Place::File { .. } => format!("{place}: {what}"),
+        _ => what,
+    }
 }
 
 /// Serves until a signal ends it; in the background, unless the options say otherwise.
@@ -291,7 +296,14 @@ fn check_folders(config: &Config) -> Result<(), Diagnostics> {
     let wrong = folders.filter_map(|folder| {
         let error = fs::read_dir(folder).err()?;
         let what = format!("TFTP directory {} inaccessible: {error}", folder.display());
-        Some(problem::of(what).fix("name a folder that exists with --tftp-root=FOLDER or --http-root=FOLDER"))
+        let fix = match error.kind() {
+            // Asked again once we are another user.
+            io::ErrorKind::PermissionDenied => {
+                "let the user that we run as (--user=NAME) into it and all folders above"
+            }
+            _ => "name a folder that exists with --tftp-root=FOLDER or --http-root=FOLDER",
+        };
+        Some(problem::of(what).fix(fix))
     });
     let wrong: Vec<_> = wrong.collect();
     if wrong.is_empty() { Ok(()) } else { Err(Diagnostics(wrong)) }
