@@ -1,7 +1,7 @@
 //! Lists that are read again while we serve: `dhcp-hostsfile`, `dhcp-hostsdir`, `dhcp-optsfile`, `dhcp-optsdir`,
 //! /etc/ethers. What they say counts like further lines of the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,8 @@ impl Lists {
             let former = list.said.remove(&path).unwrap_or_default();
             list.file(&path, files, &mut reading);
             let now = list.said.entry(path).or_default();
-            let is_gone = |old: &Directive| now.iter().all(|new| !new.says_the_same(old));
+            let words: HashSet<&str> = now.iter().filter_map(Directive::words).collect();
+            let is_gone = |old: &Directive| old.words().is_none_or(|old| !words.contains(old));
             let gone: Vec<Directive> = former.into_iter().filter(is_gone).collect();
             now.splice(..0, gone);
         }
@@ -112,13 +113,11 @@ impl Lists {
 }
 
 impl Directive {
-    /// Whether both are the same words, wherever they stand.
-    fn says_the_same(&self, other: &Directive) -> bool {
-        match (&self.place, &other.place) {
-            (Place::File { source: a, span: at }, Place::File { source: b, span: bt }) => {
-                a.text.get(at.clone()) == b.text.get(bt.clone())
-            }
-            _ => false,
+    /// As it stands in its file.
+    fn words(&self) -> Option<&str> {
+        match &self.place {
+            Place::File { source, span } => source.text.get(span.clone()),
+            _ => None,
         }
     }
 }

@@ -94,13 +94,17 @@ impl Serving {
     fn follow(&self, watch: &Watch) {
         while let Ok(changes) = watch.next() {
             let mut live = self.live();
+            // Programs that keep a file for each machine write thousands at once.
+            let mut all = Reading::default();
             for change in changes {
-                let reading = match change {
+                let Reading { files, found } = match change {
                     Changed::File { folder, name } => live.lists.read_one(&folder, &name, &Disk),
                     Changed::Anything => live.lists.read(&Disk),
                 };
-                self.tell(&live, reading);
+                all.files.extend(files);
+                all.found.extend(found);
             }
+            self.tell(&live, all);
         }
     }
 
