@@ -5,12 +5,12 @@ mod settings;
 mod witness;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use dhcp::v4::packet::HEADER_OCTETS;
-use dhcp::v4::{MessageType, Packet, Reply, code};
+use dhcp::v4::{Destination, MessageType, Packet, Reply, code};
 use leases::{Clock, UnixSecs};
 use mac::Mac;
 use server::dhcp::engine::{Effect, Engine};
@@ -24,6 +24,9 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The loop takes at most this many packets before it flushes.
 const BURST: usize = 64;
+/// In the octet that chooses a link: the packet comes to port 4011 there.
+const TO_4011: u8 = 0x80;
+const PXE_CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, 50), 4011);
 
 /// The input: which settings, then what happens, step by step.
 pub fn target(octets: &[u8]) {
@@ -90,7 +93,11 @@ impl Bench {
 
     fn hears(&mut self, link: u8, octets: &[u8]) {
         self.witness.heard(octets);
-        self.engine.handle(self.clock(), usize::from(link) % self.witness.links(), octets);
+        let (now, at) = (self.clock(), usize::from(link & !TO_4011) % self.witness.links());
+        match link & TO_4011 != 0 && self.witness.listens_on_4011() {
+            true => self.engine.handle_pxe(now, at, PXE_CLIENT, octets),
+            false => self.engine.handle(now, at, octets),
+        }
         self.burst += 1;
         self.drain();
         if self.burst == BURST {
@@ -151,7 +158,10 @@ impl Bench {
                     self.witness.sent(&reply, now);
                     self.clients.hear(&reply);
                 }
-                Effect::SendPxe { .. } => unreachable!("nothing was sent to port 4011"),
+                Effect::SendPxe { link, reply } => {
+                    assert!(link < self.witness.links() && matches!(reply.to, Destination::Unicast(_)), "{reply:?}");
+                    self.witness.sent(&reply, now);
+                }
                 Effect::Forward { from, octets, .. } => {
                     assert!(octets[24..28] != [0; 4] && !from.is_unspecified(), "answers find their way back");
                 }

@@ -64,15 +64,31 @@ const DNSMASQ: &[&str] = &[
      dhcp-option-force=210,bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
 ];
 
+/// Beside another server, and with a menu of our own.
+const PXE: [&str; 2] = [
+    "interface=net\ndhcp-range=10.0.1.0,proxy\npxe-prompt=Boot,3\npxe-service=x86PC,Linux,pxelinux\n\
+     pxe-service=BC_EFI,UEFI,boot.efi\npxe-service=X86-64_EFI,One,one.efi\npxe-service=X86-64_EFI,Two,two\n\
+     pxe-service=x86PC,Windows,1,10.0.1.9\npxe-service=x86PC,Anywhere,2\npxe-service=x86PC,Disk\n\
+     dhcp-vendorclass=set:http,HTTPClient\ndhcp-boot=tag:http,http://10.0.1.1/a.efi\ndhcp-boot=lpxelinux.0",
+    "interface=net\ndhcp-range=10.0.1.200,10.0.1.203\npxe-prompt=Boot\npxe-service=x86PC,Linux,pxelinux\n\
+     pxe-service=BC_EFI,One,one.efi\npxe-service=BC_EFI,Two,two.efi\npxe-service=x86PC,Disk,0\ndhcp-boot=lpxelinux.0",
+];
+/// First octets from here on choose one of [`PXE`].
+const FIRST_PXE: u8 = 254;
+
 static FIXED: LazyLock<Vec<Settings>> = LazyLock::new(|| {
     let mut fixed = vec![by_toml(Identity::Machine), by_toml(Identity::ClientId)];
     fixed.extend(DNSMASQ.iter().map(|text| by_rules(text.as_bytes()).expect("these lines are sound")));
     fixed
 });
 
-/// The first octet of the input chooses; the last choice reads dnsmasq's lines from it, up to a NUL.
+/// The first octet of the input chooses; one choice reads dnsmasq's lines from it, up to a NUL.
 pub fn choose(input: &mut Input<'_>) -> Option<Settings> {
-    let choice = usize::from(input.u8()) % (FIXED.len() + 1);
+    let choice = input.u8();
+    if choice >= FIRST_PXE {
+        return by_rules(PXE[usize::from(choice - FIRST_PXE)].as_bytes());
+    }
+    let choice = usize::from(choice) % (FIXED.len() + 1);
     let Some(fixed) = FIXED.get(choice) else { return by_rules(input.section()) };
     let mut settings = fixed.clone();
     let bits = input.u8();

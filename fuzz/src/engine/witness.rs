@@ -127,12 +127,31 @@ impl Witness {
         fits(&roomiest, &reply.octets);
         let key = self.key(&answer).expect("only Ethernet is answered");
         match reply.kind {
+            MessageType::Offer | MessageType::Ack if self.only_boots(&answer) => {}
             MessageType::Offer => self.offered(answer.yiaddr(), key, now),
             MessageType::Ack if is_grant(reply, &answer) => self.granted(&answer, &key),
             MessageType::Ack => assert!(answer.u32(code::LEASE_TIME).is_none(), "a lease without an address"),
             MessageType::Nak => assert!(answer.yiaddr().is_unspecified()),
             other => panic!("{other} is a client's message"),
         }
+    }
+
+    /// Whether it says what to boot and grants nothing, as where another server gives out addresses. Who chose from a menu
+    /// reads its own address in it.
+    fn only_boots(&self, answer: &Packet<'_>) -> bool {
+        let yours = answer.yiaddr();
+        let is_inform = answer.message_type() == Some(MessageType::Ack) && yours.is_unspecified();
+        if is_inform || answer.u32(code::LEASE_TIME).is_some() {
+            return false;
+        }
+        assert!(self.listens_on_4011(), "nobody is to be told what to boot by itself");
+        let is_its_own = |octets: &Vec<u8>| Packet::parse(octets).is_ok_and(|request| request.ciaddr() == yours);
+        assert!(yours.is_unspecified() || self.heard.iter().any(is_its_own), "{yours} comes from nowhere");
+        true
+    }
+
+    pub fn listens_on_4011(&self) -> bool {
+        self.terms().any(Dhcp::listens_on_4011)
     }
 
     fn offered(&mut self, address: Ipv4Addr, key: ClientKey, now: Clock) {
