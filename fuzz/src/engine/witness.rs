@@ -141,7 +141,8 @@ impl Witness {
     fn only_boots(&self, answer: &Packet<'_>) -> bool {
         let yours = answer.yiaddr();
         let is_inform = answer.message_type() == Some(MessageType::Ack) && yours.is_unspecified();
-        if is_inform || answer.u32(code::LEASE_TIME).is_some() {
+        // BOOTP knows no lease time.
+        if answer.message_type().is_none() || is_inform || answer.u32(code::LEASE_TIME).is_some() {
             return false;
         }
         assert!(self.listens_on_4011(), "nobody is to be told what to boot by itself");
