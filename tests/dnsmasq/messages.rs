@@ -81,7 +81,16 @@ pub fn decline(machine: u8, address: Ipv4Addr) -> Message {
 
 /// What firmware sent: a file of testdata/packets, without `.hex`.
 pub fn captured(name: &str) -> Message {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/packets");
+    read("packets", name)
+}
+
+/// What a client sends by what is published of it: a file of testdata/made-packets, without `.hex`.
+pub fn made(name: &str) -> Message {
+    read("made-packets", name)
+}
+
+fn read(kind: &str, name: &str) -> Message {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(kind);
     let text = fs::read_to_string(folder.join(format!("{name}.hex"))).unwrap_or_else(|error| panic!("{name}: {error}"));
     let digits: Vec<u8> = text.bytes().filter(|octet| !octet.is_ascii_whitespace()).collect();
     let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("hexadecimal");

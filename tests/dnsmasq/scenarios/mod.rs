@@ -1,6 +1,7 @@
 //! The tables, by subject.
 
 mod bootp;
+mod clients;
 mod exchange;
 mod hosts;
 mod machines;

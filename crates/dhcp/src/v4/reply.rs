@@ -41,9 +41,11 @@ pub struct Origin {
 
 impl Origin {
     pub fn of(request: &Packet<'_>) -> Origin {
+        let is_discover = request.message_type() == Some(MessageType::Discover);
         Origin {
             relay: request.relay(),
-            ciaddr: request.ciaddr(),
+            // Some clients fill it in although they have no address yet.
+            ciaddr: if is_discover { Ipv4Addr::UNSPECIFIED } else { request.ciaddr() },
             mac: request.mac(),
             wants_broadcast: request.wants_broadcast(),
         }
@@ -164,7 +166,7 @@ impl Draft {
         }
         // Neither is longer than one option holds (RFC 2132 section 9.14, RFC 3046 section 2.0). What is, was made up to
         // get long answers.
-        let whole = |code| request.option(code).filter(|data| data.len() <= 255);
+        let whole = |code| request.option(code).filter(|data| (1..=255).contains(&data.len()));
         let echo = |code| whole(code).map(|data| (code, data.into_owned()));
         Draft {
             kind,
@@ -365,7 +367,7 @@ mod tests {
     }
 
     fn to(change: impl Fn(&mut Vec<u8>), kind: MessageType, yiaddr: Ipv4Addr) -> Destination {
-        let mut octets = request(&[(53, &[1])]);
+        let mut octets = request(&[(53, &[3])]);
         change(&mut octets);
         Origin::of(&Packet::parse(&octets).unwrap()).destination(kind, yiaddr)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use boot::hosts::IdPattern;
 use boot::{Decision, Facts, Host};
 use config::{Chooser, ConflictCheck, Identity};
-use dhcp::v4::{AckDraft, Destination, Draft, MessageType, Owner, Packet, Plan, Reply, code, plan};
+use dhcp::v4::{AckDraft, Destination, Draft, Owner, Packet, Plan, Reply, code, plan};
 use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
@@ -76,7 +76,7 @@ pub struct Engine {
     pub(super) batch: Vec<Pending>,
     /// Leases that lose their names when the batch is written.
     pub(super) unnamed: Vec<Grant>,
-    delayed: Delayed,
+    pub(super) delayed: Delayed,
     pub(super) effects: Vec<Effect>,
     store_broken: bool,
     /// Whether somebody wants to hear of leases.
@@ -590,38 +590,6 @@ impl Engine {
             Destination::Broadcast | Destination::Hardware { .. } => link,
         };
         self.effects.push(Effect::Send { link, reply });
-    }
-
-    /// An offer, or what stands in its place, waits this long.
-    fn delay(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Duration {
-        self.settings.dhcp.manners.delay(&answer::tags(ctx, &self.settings, address))
-    }
-
-    fn send_after(&mut self, now: Clock, delay: Duration, address: Ipv4Addr, link: usize, reply: Reply) {
-        match now.running.checked_add(delay) {
-            Some(at) if !delay.is_zero() => self.delayed.put(address, at, link, reply),
-            _ => self.send(link, reply),
-        }
-    }
-
-    /// Whether the client asks for its lease without an offer, and may have it so (RFC 4039).
-    fn commits_rapidly(&self, ctx: &Ctx<'_>) -> bool {
-        self.settings.dhcp.manners.rapid_commit
-            && ctx.packet.message_type() == Some(MessageType::Discover)
-            && ctx.packet.option(code::RAPID_COMMIT).is_some()
-    }
-
-    /// A BOOTP client gets what is laid down for it, or what `bootp-dynamic` admits it to.
-    fn admits_bootp(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Result<(), String> {
-        let laid_down = || ctx.host.as_ref().is_some_and(|host| host.address == Some(address));
-        if !ctx.packet.is_bootp() || laid_down() {
-            return Ok(());
-        }
-        let tags = answer::tags(ctx, &self.settings, address);
-        if self.settings.dhcp.manners.bootp.iter().any(|expr| expr.holds(&tags)) {
-            return Ok(());
-        }
-        Err("it speaks BOOTP, and no address is laid down for it (dhcp-host), nor does bootp-dynamic hold".into())
     }
 
     pub(super) fn happened(&mut self, machine: Option<Mac>, step: Step) {

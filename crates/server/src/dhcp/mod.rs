@@ -5,6 +5,9 @@ mod answer;
 mod changes;
 mod delayed;
 pub mod engine;
+mod manners;
+#[cfg(test)]
+mod manners_tests;
 mod names;
 mod probes;
 mod proxy;

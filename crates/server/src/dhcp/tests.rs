@@ -129,7 +129,7 @@ impl Bench {
         self.out()
     }
 
-    fn waits(&mut self, time: Duration) -> Out {
+    pub(super) fn waits(&mut self, time: Duration) -> Out {
         self.now += time;
         self.engine.handle_timeout(self.clock());
         self.out()
@@ -177,7 +177,7 @@ pub(super) fn message(who: Mac, options: &[(u8, &[u8])]) -> Vec<u8> {
     octets
 }
 
-fn request(who: Mac, address: Ipv4Addr) -> Vec<u8> {
+pub(super) fn request(who: Mac, address: Ipv4Addr) -> Vec<u8> {
     message(who, &[(53, &[3]), (54, &SERVER.octets()), (50, &address.octets())])
 }
 
