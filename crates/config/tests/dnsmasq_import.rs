@@ -102,6 +102,7 @@ const LINES: &[&str] = &[
     "pxe-prompt=\"Press F8\",10",
     "dhcp-pxe-vendor=PXEClient,HW-Client",
     "tftp-max=7",
+    "domain=lab.example",
 ];
 
 /// All but where it is said: the dialect names no subnet, and defaults of both sides were spelt out.
@@ -171,6 +172,7 @@ fn what_will_not_boot_is_named() {
     told("dhcp-boot=grub/grubx64.efi\nenable-tftp", "a BIOS machine is given grub/grubx64.efi, an EFI loader");
     told("dhcp-boot=undionly.kpxe", "as iPXE and is given undionly.kpxe again, for ever");
     told("dhcp-boot=http://10.0.1.1/x.efi", "only from an answer with the vendor class HTTPClient");
+    told("dhcp-boot=http://192.168.7.2/x.ipxe", "no HTTP is served here");
     told("dhcp-option=60,PXEClient", "sends UEFI to port 4011");
     told("dhcp-boot=pxelinux.0", "no TFTP is served here");
     told("enable-tftp\ntftp-root=/srv/nowhere\ndhcp-boot=x", "the folder /srv/nowhere is not there");

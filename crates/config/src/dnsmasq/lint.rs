@@ -23,6 +23,7 @@ pub fn lint(directives: &Directives, around: &dyn Surroundings) -> Diagnostics {
     found.extend(lint.url_without_class());
     found.extend(lint.pxe_class_alone());
     found.extend(lint.no_file_service());
+    found.extend(lint.no_http_service(around));
     found.extend(lint.missing_files(around));
     found.extend(lint.tags_that_nothing_sets());
     found
@@ -172,6 +173,23 @@ impl Lint<'_> {
                 .at(boot.place.clone())
                 .fix("add enable-tftp and tftp-root=FOLDER, or name the server that has it"),
         )
+    }
+
+    /// A URL of this host, where no HTTP is served: dnsmasq serves none, and another program may.
+    fn no_http_service(&self, around: &dyn Surroundings) -> Option<Diagnostic> {
+        if self.any(|meaning| matches!(meaning, Meaning::HttpRoot(_) | Meaning::HttpPort(_))).is_some() {
+            return None;
+        }
+        let ours: Vec<_> = around.interfaces().into_iter().flat_map(|nic| nic.addresses).collect();
+        let is_ours = |boot: &&Boot<'_>| {
+            let host = boot.file.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+            ours.iter().any(|net| host == Some(&*net.addr().to_string()))
+        };
+        let boot = self.boots.iter().find(is_ours)?;
+        let what =
+            format!("{} is a URL of this host, and no HTTP is served here unless another program does", boot.file);
+        let fix = "add http-root=FOLDER, or [http] in lanboot.toml, to serve it from here";
+        Some(Diagnostic::warning(what).at(boot.place.clone()).fix(fix))
     }
 
     fn missing_files(&self, around: &dyn Surroundings) -> Vec<Diagnostic> {

@@ -141,6 +141,12 @@ pub enum Meaning {
 
 pub(super) type Read = Result<Meaning, Diagnostic>;
 
+/// A path that means the same wherever the program goes: it leaves its folder when it goes into the background, and
+/// reads lists again after that.
+pub(super) fn settled(text: &Text) -> PathBuf {
+    std::path::absolute(text.as_str()).unwrap_or_else(|_| text.as_str().into())
+}
+
 /// One use of an option, as its reader meets it.
 pub struct Said<'a> {
     pub(super) row: &'static Row,
@@ -179,7 +185,7 @@ impl Said<'_> {
     }
 
     pub(super) fn path(&self, meaning: fn(PathBuf) -> Meaning) -> Read {
-        Ok(self.some().map_or(Meaning::Nothing, |text| meaning(text.as_str().into())))
+        Ok(self.some().map_or(Meaning::Nothing, |text| meaning(settled(&text))))
     }
 
     pub(super) fn number(&self, max: u32, meaning: fn(u32) -> Meaning) -> Read {

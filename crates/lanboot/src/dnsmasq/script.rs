@@ -59,7 +59,7 @@ impl Script {
     /// # Errors
     /// When it does not run, or ends with another exit status than 0; and the exit code that goes with it.
     pub fn init(&self) -> Result<String, (Diagnostics, u8)> {
-        let output = Command::new(&self.path).arg("init").stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let output = self.command().arg("init").stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let failed = |what: String, code: u8| {
             let fix = format!("run `{} init` by hand to see why", self.path.display());
             (Diagnostics::from(problem::of(what).fix(fix)), code)
@@ -118,9 +118,19 @@ impl Script {
         Ok(())
     }
 
+    /// The script, without what whoever started us had of its variables: one that we leave out says something, too.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        let stale = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"DNSMASQ_"));
+        stale.for_each(|name| {
+            command.env_remove(name);
+        });
+        command
+    }
+
     /// Runs it to its end. Gives what is to be said of how it ended.
     fn run(&self, call: &Call, tell: &mut dyn FnMut(Told) -> io::Result<()>) -> io::Result<Option<String>> {
-        let mut command = Command::new(&self.path);
+        let mut command = self.command();
         command.args(call.arguments.iter().map(|argument| OsStr::from_bytes(argument)));
         let variables = call.environment.iter().map(|(name, value)| (name, OsStr::from_bytes(value)));
         command.envs(variables).stdin(Stdio::null());

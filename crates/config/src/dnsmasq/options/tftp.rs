@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::interfaces::{Pattern, patterns};
-use super::{Meaning, Read, Said, port};
+use super::{Meaning, Read, Said, port, settled};
 
 /// A folder, for requests on one interface or on all.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub(in super::super) fn root(said: &mut Said<'_>) -> Read {
     let Some(text) = said.some() else { return Ok(Meaning::Nothing) };
     let (folder, interface) = text.split_once(',');
     let interface = interface.and_then(|text| patterns(&[text]).pop());
-    Ok(Meaning::TftpRoot(TftpRoot { folder: folder.as_str().into(), interface }))
+    Ok(Meaning::TftpRoot(TftpRoot { folder: settled(&folder), interface }))
 }
 
 pub(in super::super) fn unique_root(said: &mut Said<'_>) -> Read {
