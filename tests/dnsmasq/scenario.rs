@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use dhcp::v4::code;
+
 use crate::compare::{self, ALWAYS, Difference, What};
 use crate::messages::Message;
 use crate::side::{Side, Which, World};
@@ -26,6 +28,8 @@ struct Step {
     port: u16,
     /// A cable that is laid first, with the server's addresses on it.
     laid: Option<(&'static str, Vec<&'static str>)>,
+    /// Run in the server's network first.
+    command: Option<&'static str>,
     allowed: Vec<Allowed>,
 }
 
@@ -40,6 +44,7 @@ struct Allowed {
 const EXPIRY_SLACK: u64 = 2;
 /// Both write their lease files a moment after they answered.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+const ASKED_AGAIN: usize = 250;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Group {
@@ -90,7 +95,7 @@ impl Group {
 
     pub fn then(mut self, name: &'static str, message: Message) -> Group {
         let cable = self.cable;
-        self.steps.push(Step { name, cable, message, port: 67, laid: None, allowed: Vec::new() });
+        self.steps.push(Step { name, cable, message, port: 67, laid: None, command: None, allowed: Vec::new() });
         self
     }
 
@@ -101,10 +106,16 @@ impl Group {
         self
     }
 
+    /// Runs this in the server's network before the message before is sent.
+    pub fn once(mut self, command: &'static str) -> Group {
+        self.steps.last_mut().expect("a message comes first").command = Some(command);
+        self
+    }
+
     /// Sends to the PXE boot server's port.
     pub fn then_at_4011(mut self, name: &'static str, message: Message) -> Group {
         let cable = self.cable;
-        self.steps.push(Step { name, cable, message, port: 4011, laid: None, allowed: Vec::new() });
+        self.steps.push(Step { name, cable, message, port: 4011, laid: None, command: None, allowed: Vec::new() });
         self
     }
 
@@ -166,8 +177,23 @@ impl Group {
             if let Some((cable, addresses)) = &step.laid {
                 [&mut theirs, &mut ours].into_iter().for_each(|side| side.add_cable(cable, addresses));
             }
+            if let Some(command) = step.command {
+                [&theirs, &ours].into_iter().for_each(|side| side.run(command));
+            }
+            let changed = step.laid.is_some() || step.command.is_some();
             let Step { cable, message, port, .. } = step;
-            let (theirs, ours) = (theirs.ask_by(cable, message, *port), ours.ask_by(cable, message, *port));
+            let theirs = theirs.ask_by(cable, message, *port);
+            let mut answers = ours.ask_by(cable, message, *port);
+            // It takes either a moment to see a new interface, and a machine asks again.
+            let unseen = |it: &Difference| matches!(it.what, What::Answered | What::Option(code::SERVER_ID));
+            for _ in 0..ASKED_AGAIN {
+                if !changed || !compare::answers(&theirs, &answers).iter().any(unseen) {
+                    break;
+                }
+                std::thread::sleep(LOOK_AGAIN);
+                answers = ours.ask_by(cable, message, *port);
+            }
+            let ours = answers;
             println!("{name}: `{}` there, `{}` here", compare::kinds(&theirs), compare::kinds(&ours));
             let found = compare::answers(&theirs, &ours);
             failures.extend(judge(&name, &found, &step.allowed, &self.allowed));

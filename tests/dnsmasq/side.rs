@@ -53,6 +53,8 @@ impl World {
     /// The server's own address on a cable.
     fn server(&self, cable: &str) -> Ipv4Addr {
         let (_, addresses) = self.cables.iter().find(|(name, _)| *name == cable).expect("a cable of this world");
+        // A port of a bridge has none of its own.
+        let addresses = if addresses.is_empty() { &self.cables[0].1 } else { addresses };
         let (address, _) = addresses.first().and_then(|first| first.split_once('/')).expect("address and prefix");
         address.parse().expect("an address")
     }
@@ -170,6 +172,11 @@ impl Side {
     /// Changes the neighbour table of the server's computer.
     pub fn neighbour(&self, change: &str) {
         self.serving.run(&format!("ip neighbour {change} dev net"));
+    }
+
+    /// Runs a command in the server's network.
+    pub fn run(&self, command: &str) {
+        self.serving.run(command);
     }
 
     /// Lays another cable while the server runs.

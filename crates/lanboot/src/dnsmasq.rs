@@ -5,6 +5,7 @@ mod call;
 mod keeper;
 mod lease_file;
 mod lines;
+mod links;
 mod live;
 mod log;
 mod privileges;

@@ -37,7 +37,7 @@ pub fn explain(config: &Config, mac: Mac, arch: ClientArch, address: Option<Ipv4
         Ipv4Net::new_assert(first, 24).hosts().next().map(|ours| Ipv4Net::new_assert(ours, 24))
     };
     let addresses = address.or_else(implied).into_iter().collect();
-    let links = vec![Link { name: config.network.link.name().to_owned(), addresses, serves: true }];
+    let links = vec![Link::new(config.network.link.name(), addresses)];
     let settings = Settings { links, dhcp, policy: Arc::new(config.boot.clone()) };
     for (who, is_ipxe) in [("its firmware", false), ("iPXE", true)] {
         let mut engine = Engine::new(settings.clone(), Box::new(MemoryStore::default()), Arc::new(Machines::default()));

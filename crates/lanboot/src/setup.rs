@@ -50,10 +50,11 @@ pub fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
 
 /// This computer, as the configuration may look at it.
 pub fn this_host() -> ThisHost {
-    ThisHost { interfaces }
+    ThisHost { interfaces: nics }
 }
 
-fn interfaces() -> Vec<Nic> {
+/// The interfaces of this computer, as they are now.
+pub fn nics() -> Vec<Nic> {
     let nic = |interface: host::Interface| Nic {
         name: interface.name,
         addresses: interface.addresses,

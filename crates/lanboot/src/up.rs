@@ -213,12 +213,14 @@ pub fn start(bound: Bound, store: Box<dyn LeaseStore>, journal: Journal) -> Resu
 fn links(config: &Config, address: Ipv4Net) -> Result<Vec<Link>, Diagnostics> {
     let own = || vec![config::Served::whole(config.network.link.name(), address)];
     let served = if config.served.is_empty() { own() } else { config.served.clone() };
-    let open = |served: config::Served| {
-        let interface = Interface::named(&served.interface).map_err(|error| not_usable(&served.interface, &error))?;
-        let config::Served { addresses, dhcp, tftp, relays, in_place_of, .. } = served;
-        Ok(Link { interface, addresses, dhcp, tftp, relays, in_place_of })
-    };
-    served.into_iter().map(open).collect()
+    served.into_iter().map(|served| open_link(served).map_err(Diagnostics::from)).collect()
+}
+
+/// An interface to serve, as it is now.
+pub fn open_link(served: config::Served) -> Result<Link, Diagnostic> {
+    let interface = Interface::named(&served.interface).map_err(|error| not_usable(&served.interface, &error))?;
+    let config::Served { addresses, dhcp, tftp, relays, in_place_of, .. } = served;
+    Ok(Link { interface, addresses, dhcp, tftp, relays, in_place_of })
 }
 
 /// Where leases are kept, or nowhere when none are given.

@@ -115,7 +115,7 @@ fn grants(pool: &Pool, store: &impl LeaseStore, clients: std::ops::Range<u32>) -
         let key = ClientKey::Mac(mac);
         let ask = Ask { key: &key, mac, requested: None, avoid: None };
         let clock = Clock { wall: NOW, running };
-        let address = leases::candidate(&[&pool], ask, store.table(), &mut holds, clock).unwrap().address;
+        let address = leases::candidate(&[pool], ask, store.table(), &mut holds, clock).unwrap().address;
         holds.hold(address, key.clone(), running, running + Duration::from_secs(10)).unwrap();
         Grant { address, key, mac, client_id: None, hostname: None, lease_secs: 3600, now: NOW }
     };

@@ -53,6 +53,32 @@ impl Link {
         self.in_place_of.is_none() && (self.dhcp || self.tftp || !self.relays)
     }
 
+    /// The sockets for DHCP on this link, with PXE's if wanted, beside how the service knows it.
+    ///
+    /// # Errors
+    /// The first socket that cannot be had.
+    pub fn open_dhcp(
+        &self,
+        ports: config::Ports,
+        listens_on_4011: bool,
+    ) -> Result<(dhcp::Link, dhcp::Sockets), OpenError> {
+        let (interface, address) = (&self.interface, self.address().addr());
+        let sockets = dhcp::Sockets {
+            dhcp: DhcpSocket::open(interface, &self.addresses, ports)?,
+            pxe: listens_on_4011.then(|| PxeSocket::open(interface, address)).transpose()?,
+            arp: ArpSocket::open(interface)?,
+            echo: EchoSocket::open(interface)?,
+            router: RouterSocket::open(interface)?,
+        };
+        let link = dhcp::Link {
+            interface: interface.name.clone(),
+            name: self.in_place_of.as_ref().unwrap_or(&interface.name).clone(),
+            addresses: self.addresses.clone(),
+            serves: self.dhcp,
+        };
+        Ok((link, sockets))
+    }
+
     fn address(&self) -> Ipv4Net {
         self.addresses[0]
     }
@@ -87,16 +113,7 @@ impl Bound {
         for link in &settings.links {
             let (interface, address) = (&link.interface, link.address().addr());
             if let Some(terms) = settings.dhcp.as_ref().filter(|_| link.dhcp || link.relays) {
-                let sockets = dhcp::Sockets {
-                    dhcp: DhcpSocket::open(interface, &link.addresses, terms.manners.ports)?,
-                    pxe: listens_on_4011.then(|| PxeSocket::open(interface, address)).transpose()?,
-                    arp: ArpSocket::open(interface)?,
-                    echo: EchoSocket::open(interface)?,
-                    router: RouterSocket::open(interface)?,
-                };
-                let name = link.in_place_of.as_ref().unwrap_or(&interface.name).clone();
-                let addresses = link.addresses.clone();
-                dhcp.push((dhcp::Link { name, addresses, serves: link.dhcp }, sockets));
+                dhcp.push(link.open_dhcp(terms.manners.ports, listens_on_4011)?);
             }
             if let Some(settings) = settings.tftp.as_ref().filter(|_| link.tftp) {
                 tftp.push((link.clone(), interface.tftp(address, settings.port)?));

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{LOWEST, NO_LEASE_TIME};
+use super::{LOWEST, NO_LEASE_TIME, ONE_TO_MANY};
 use crate::compare::What;
 use crate::messages::{discover, host, inform, reboot, release, renew, select, select_from};
 use crate::scenario::{Group, run};
@@ -307,4 +307,56 @@ fn which_interfaces() {
         with("no-dhcpv4-interface", &["interface=net", "interface=far", "no-dhcpv4-interface=far"]),
         with("no-dhcp-interface by wildcard", &["interface=*", "no-dhcp-interface=n*"]),
     ]);
+}
+
+#[test]
+fn interfaces_that_come_later() {
+    let ranges = [
+        "dhcp-range=10.0.1.100,10.0.1.110,1h",
+        "dhcp-range=10.0.2.100,10.0.2.110,2h",
+        "dhcp-range=10.0.3.100,10.0.3.110,3h",
+        "dhcp-range=10.0.4.100,10.0.4.110,4h",
+        "dhcp-sequential-ip",
+    ];
+    let with = |name, lines: &[&'static str]| {
+        Group::new(name, &[&ranges[..], lines].concat())
+            .names_no_interfaces()
+            .any_address(ONE_TO_MANY)
+            .then("at the start", discover(1).asks(ASKED))
+            .then("on one that is laid now", discover(2).asks(ASKED))
+            .over_new_cable("tap1", &["10.0.2.1/24"])
+            .on("tap1")
+            .then("its REQUEST", select_from(far(1), 2, far(100)).asks(ASKED))
+            .then("and one more", discover(3).asks(ASKED))
+            .over_new_cable("other", &["10.0.3.1/24"])
+            .on("net")
+            .then("at the start, again", discover(4).asks(ASKED).with(50, &host(107).octets()))
+            .then("with another address", inform(5, Ipv4Addr::new(10, 0, 4, 9)).asks(ASKED))
+            .once("ip address add 10.0.4.7/24 brd + dev net")
+    };
+    run(&[
+        with("bind-dynamic, all", &["bind-dynamic"]),
+        with("bind-dynamic, by name", &["bind-dynamic", "interface=net", "interface=tap*"]),
+        with("all, without a word", &["except-interface=other"]),
+        with("bind-interfaces, all", &["bind-interfaces"]),
+        with("bind-interfaces, by name", &["bind-interfaces", "interface=net"]),
+    ]);
+}
+
+#[test]
+fn ports_that_stand_for_a_bridge() {
+    let conf = ["dhcp-range=10.0.1.100,10.0.1.110,1h", "dhcp-sequential-ip", "bridge-interface=net,tap*"];
+    run(&[Group::new(
+        "bridge-interface",
+        &[&conf[..], &["dhcp-option=tag:net,42,10.0.1.3", "interface=net"]].concat(),
+    )
+    .names_no_interfaces()
+    .cable("tap1", &[])
+    .cable("other", &[])
+    .then("on the bridge", discover(1).asks(ASKED))
+    .on("tap1")
+    .then("on a port", discover(1).asks(ASKED))
+    .then("on a port, REQUEST", select(1, host(100)).asks(ASKED))
+    .on("other")
+    .then("on something else", discover(2).asks(ASKED))]);
 }

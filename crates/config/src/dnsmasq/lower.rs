@@ -25,7 +25,6 @@ pub use process::Process;
 
 use super::options::hosts::DhcpHost;
 use super::options::ranges::{DhcpRange, RangeMode};
-use super::options::relay::Relay;
 use super::options::service::Domain;
 use super::options::tags::TagTest;
 use super::{Directive, Directives, Lists, Meaning};
@@ -36,7 +35,7 @@ use crate::{
     Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Manners, Network, Ports, Publish,
     RelaysAsServers, Shared, Source,
 };
-use network::Where;
+pub use network::Where;
 pub use script::Script;
 
 /// The options that are read by their grammar and served. docs/dnsmasq.md says so of these, and of no others.
@@ -64,6 +63,8 @@ pub const SERVED: &[&str] = &[
 pub struct Service {
     pub config: Config,
     pub process: Process,
+    /// What is served where, for interfaces and addresses that come later.
+    pub later: Where,
     pub script: Script,
 }
 
@@ -95,9 +96,9 @@ pub fn lower_with(
     }
     lowering.name_servers();
     let config = lowering.config(around);
-    let Lowering { found, process, script, .. } = lowering;
+    let Lowering { found, process, script, at, .. } = lowering;
     match config {
-        Some(config) if !found.has_errors() => Ok((Service { config, process, script }, found)),
+        Some(config) if !found.has_errors() => Ok((Service { config, process, script, later: at }, found)),
         _ => Err(found),
     }
 }
@@ -132,7 +133,6 @@ pub(super) struct Lowering {
     /// `port=0`: nobody counts on our answers.
     without_dns: bool,
     ignores_client_id: bool,
-    relays: Vec<Relay>,
     relays_as_servers: RelaysAsServers,
     tftp: tftp::Lowering,
     http_root: Option<PathBuf>,
@@ -153,7 +153,9 @@ impl Lowering {
             Meaning::DhcpHostsFile(_) | Meaning::DhcpHostsDir(_) | Meaning::DhcpOptsFile(_) => {}
             Meaning::DhcpOptsDir(_) | Meaning::ReadEthers => {}
             Meaning::NoDns => self.without_dns = true,
-            Meaning::Nothing | Meaning::BindInterfaces | Meaning::BindDynamic => {}
+            Meaning::Nothing => {}
+            Meaning::BindInterfaces => self.at.bound = true,
+            Meaning::BindDynamic => self.at.bound = false,
             Meaning::Interface(patterns) => {
                 self.at.interfaces.extend(patterns.iter().map(|pattern| (pattern.clone(), place.clone())));
             }
@@ -169,7 +171,7 @@ impl Lowering {
             Meaning::DhcpAuthoritative => self.authoritative = true,
             Meaning::DhcpSequentialIp => self.sequential = true,
             Meaning::DhcpNoOverride => self.rules.keep_fields = true,
-            Meaning::Relay(relay) => self.relays.push(relay.clone()),
+            Meaning::Relay(relay) => self.at.relays.push(relay.clone()),
             Meaning::BridgeInterface { interface, aliases } => {
                 self.at.aliases.extend(aliases.iter().map(|alias| (alias.clone(), interface.clone())));
             }
@@ -280,7 +282,7 @@ impl Lowering {
         // dnsmasq leaves a proxy with nothing but dhcp-boot silent, so that nobody boots by it.
         let only_proxies = !ranges.is_empty() && ranges.iter().all(|range| range.gives == Gives::Proxy);
         self.rules.pxe.enabled |= only_proxies && !self.rules.boots.is_empty();
-        (!ranges.is_empty() || !self.relays.is_empty()).then(|| Dhcp {
+        (!ranges.is_empty() || !self.at.relays.is_empty()).then(|| Dhcp {
             ranges,
             shared: self.shared.clone(),
             // Of several lines for one machine, dnsmasq takes the last.
@@ -292,7 +294,7 @@ impl Lowering {
             conflict_wait: Duration::from_millis(300),
             identity: Identity::Machine,
             ignores_client_id: self.ignores_client_id,
-            relays: self.relays.iter().map(network::relay).collect(),
+            relays: self.at.relays.iter().map(network::relay).collect(),
             relays_as_servers: self.relays_as_servers.clone(),
             // dnsmasq names itself as router unless a rule says otherwise.
             router: Some(Ipv4Addr::UNSPECIFIED),

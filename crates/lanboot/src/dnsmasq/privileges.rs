@@ -19,6 +19,8 @@ const GROUP: &str = "dip";
 /// What is kept, as dnsmasq keeps it: to look after the interface, to send from it before it is anybody's
 /// (CAP_NET_ADMIN and CAP_NET_RAW by number, capabilities(7)).
 const KEPT: [u32; 2] = [12, 13];
+/// CAP_NET_BIND_SERVICE: to serve on interfaces that come later.
+const KEPT_FOR_LATER: u32 = 10;
 /// `_LINUX_CAPABILITY_VERSION_3` (capget(2)).
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
@@ -96,7 +98,7 @@ impl Identity {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn assume(&self) -> Result<(), Diagnostics> {
+    pub fn assume(&self, serves_later: bool) -> Result<(), Diagnostics> {
         let refused = |what: &str, error: io::Error| -> Diagnostics {
             let fix = "start it as root with the rights to do so, or with --user=root";
             Diagnostic::error(format!("cannot {what}: {error}")).fix(fix).into()
@@ -109,7 +111,7 @@ impl Identity {
         }
         set_keepcaps(true).map_err(|error| refused("keep rights", error.into()))?;
         setuid(self.uid).map_err(|error| refused("change the user", error.into()))?;
-        keep().map_err(|error| refused("keep rights", error))
+        keep(serves_later).map_err(|error| refused("keep rights", error))
     }
 }
 
@@ -127,7 +129,7 @@ fn unknown(kind: &str, name: &str) -> Diagnostics {
 }
 
 /// Rights beyond [`KEPT`] are given up for good.
-fn keep() -> io::Result<()> {
+fn keep(serves_later: bool) -> io::Result<()> {
     #[repr(C)]
     struct Header {
         version: u32,
@@ -141,7 +143,8 @@ fn keep() -> io::Result<()> {
         inheritable: u32,
     }
     let header = Header { version: CAPABILITY_VERSION, pid: 0 };
-    let set = KEPT.iter().fold(0, |set, right| set | 1 << right);
+    let later = Some(&KEPT_FOR_LATER).filter(|_| serves_later);
+    let set = KEPT.iter().chain(later).fold(0, |set, right| set | 1 << right);
     // The second holds the rights from number 32 on.
     let rights = [
         Rights { effective: set, permitted: set, inheritable: 0 },

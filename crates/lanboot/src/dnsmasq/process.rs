@@ -28,7 +28,7 @@ use super::log::{Log, Logger};
 use super::privileges::Identity;
 use super::script::Script;
 use super::signals::{Control, Reload, Signals};
-use super::{BAD_CONFIGURATION, FILE_TROUBLE, NETWORK_TROUBLE, OTHER_TROUBLE};
+use super::{BAD_CONFIGURATION, FILE_TROUBLE, NETWORK_TROUBLE, OTHER_TROUBLE, links};
 use crate::{problem, setup, up};
 
 const PID_FILE: &str = "/run/dnsmasq.pid";
@@ -137,7 +137,7 @@ fn serve(service: Service, live: Live, warnings: &Diagnostics, tell: Option<Owne
 
 fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Option<fs::File>) -> Result<u8, Failure> {
     let signals = Signals::block(service.process.debug).map_err(code(OTHER_TROUBLE))?;
-    let Service { mut config, mut process, script: said } = service;
+    let Service { mut config, mut process, script: said, later } = service;
     settle_paths(&mut config, &mut process).map_err(code(FILE_TROUBLE))?;
     let becomes = Identity::of(&process).map_err(code(BAD_CONFIGURATION))?;
     // As root, while this is the only thread, and before there are sockets that it would inherit.
@@ -167,7 +167,7 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     let log = Log::open(&process, becomes.as_ref()).map_err(|error| code(FILE_TROUBLE)(no_log(&process, &error)))?;
     if let Some(becomes) = becomes {
         becomes.own_folder(&config.state_dir).map_err(|error| code(FILE_TROUBLE)(problem::of(error).into()))?;
-        becomes.assume().map_err(code(OTHER_TROUBLE))?;
+        becomes.assume(later.is_open()).map_err(code(OTHER_TROUBLE))?;
         check_folders(config).map_err(code(FILE_TROUBLE))?;
     }
     let journal = up::open_journal(config).map_err(code(FILE_TROUBLE))?;
@@ -204,6 +204,9 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     let watching = notes.clone();
     bound.order(Order::Watch(Box::new(move |change| watching.tell(Note::Lease(change)))));
     let (running, _) = up::start(bound, store, journal.clone()).map_err(code(NETWORK_TROUBLE))?;
+    if let Some(dhcp) = &running.dhcp {
+        links::follow(later, config, dhcp.orders()).map_err(no_thread)?;
+    }
     if let Some(mut tell) = tell.take() {
         let _ = tell.write_all(&[0]);
         let_go_of_the_terminal(to_terminal);

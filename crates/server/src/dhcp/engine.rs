@@ -11,6 +11,7 @@ use boot::hosts::IdPattern;
 use boot::{Decision, Facts, Host};
 use config::{Chooser, ConflictCheck, Identity};
 use dhcp::v4::{AckDraft, Destination, Draft, Owner, Packet, Plan, Reply, code, plan};
+use ipnet::Ipv4Net;
 use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
@@ -23,7 +24,7 @@ use super::probes::{Probe, Probes};
 use super::proxy::Door;
 use super::relay::{self, Forwarded};
 use super::request::{self, Ctx, Network, Relays};
-use super::{Settings, addresses, answer};
+use super::{Link, Settings, addresses, answer};
 use crate::machines::Machines;
 
 /// How long an offered address is kept for its client.
@@ -128,6 +129,25 @@ impl Engine {
     pub fn reconfigure(&mut self, dhcp: config::Dhcp) {
         self.settings.dhcp = dhcp;
         self.pools = addresses::pools(&self.settings);
+    }
+
+    /// The link of this interface has other addresses now. Returns its place; `None` when it is not served.
+    pub fn readdress(&mut self, interface: &str, addresses: &[Ipv4Net]) -> Option<usize> {
+        let old = self.settings.links.iter().find(|link| link.interface == interface)?;
+        Some(self.put_link(Link { addresses: addresses.to_vec(), ..old.clone() }))
+    }
+
+    /// Serves another link, or one that was served before and has come again. Returns its place.
+    pub fn put_link(&mut self, link: Link) -> usize {
+        self.settings.dhcp.ranges.iter_mut().for_each(|range| link.settle(range));
+        let links = &mut self.settings.links;
+        let at = links.iter().position(|old| old.interface == link.interface).unwrap_or(links.len());
+        match links.get_mut(at) {
+            Some(old) => *old = link,
+            None => links.push(link),
+        }
+        self.pools = addresses::pools(&self.settings);
+        at
     }
 
     /// From now on tells what becomes of leases, all that are known first.

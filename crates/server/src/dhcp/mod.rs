@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use config::ConflictCheck;
+use config::{ConflictCheck, Gives};
 use dhcp::router_advert::RouterAdvert;
 use ipnet::Ipv4Net;
 use leases::{Clock, LeaseStore, UnixSecs};
@@ -51,12 +51,36 @@ pub struct Settings {
 /// An interface that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its name, or that of the one in whose place it is served.
+    pub interface: String,
+    /// That of the interface, or of the one in whose place it is served.
     pub name: String,
     /// Ours on it, with their prefixes.
     pub addresses: Vec<Ipv4Net>,
     /// Whether machines are served there. Else only servers' answers to our relays are heard.
     pub serves: bool,
+}
+
+impl Link {
+    /// An interface that machines are served on.
+    pub fn new(interface: &str, addresses: Vec<Ipv4Net>) -> Link {
+        Link { interface: interface.to_owned(), name: interface.to_owned(), addresses, serves: true }
+    }
+
+    /// Gives a range the subnet of a network of ours where only a guess was there.
+    fn settle(&self, range: &mut config::Range) {
+        let (first, last) = match range.gives {
+            Gives::Addresses(first, last) => (first, last),
+            // All that is left of the address said is the network that was guessed from it.
+            Gives::Reserved | Gives::Proxy => return,
+        };
+        let ours = self.addresses.iter().find(|net| net.contains(&first) && net.contains(&last));
+        if let Some(net) = ours.filter(|_| range.guessed) {
+            if range.broadcast == range.subnet.broadcast() {
+                range.broadcast = net.broadcast();
+            }
+            (range.subnet, range.guessed) = (net.trunc(), false);
+        }
+    }
 }
 
 /// The sockets of one link, opened beforehand.
@@ -132,6 +156,12 @@ pub struct Orders(Arc<(EventFd, Mutex<Vec<Order>>)>);
 pub enum Order {
     /// Serve on these terms from now on; leases and offers stay.
     Reconfigure(Box<config::Dhcp>),
+    /// Serve this link too, or again where one of its interface was served before.
+    PutLink(Box<(Link, Sockets)>),
+    /// The link of this interface has these addresses now.
+    Readdress { interface: String, addresses: Vec<Ipv4Net> },
+    /// Say this to whoever runs us, and what to do about it.
+    Warn { text: String, fix: String },
     /// Tell here what becomes of leases, all that are known first; in place of who was told before.
     Watch(Box<dyn FnMut(LeaseChange) + Send>),
 }
@@ -193,8 +223,9 @@ impl Loop {
                 self.obey();
             }
             let now = clock();
-            for at in 0..self.links.len() {
-                self.hear(at, &ready.links[at], now, &mut buffer);
+            // A link that came just now was not waited for yet.
+            for (at, ready) in ready.links.iter().enumerate() {
+                self.hear(at, ready, now, &mut buffer);
             }
             self.engine.handle_timeout(clock());
             self.engine.flush(now);
@@ -233,6 +264,20 @@ impl Loop {
         for order in self.orders.take() {
             match order {
                 Order::Reconfigure(dhcp) => self.engine.reconfigure(*dhcp),
+                Order::Readdress { interface, addresses } => {
+                    if let Some(at) = self.engine.readdress(&interface, &addresses) {
+                        self.links[at].sockets.dhcp.readdress(addresses);
+                    }
+                }
+                Order::Warn { text, fix } => self.reporter.warn(&text, &fix),
+                Order::PutLink(put) => {
+                    let (link, sockets) = *put;
+                    let state = LinkState::new(sockets);
+                    match self.engine.put_link(link) {
+                        at if at < self.links.len() => self.links[at] = state,
+                        _ => self.links.push(state),
+                    }
+                }
                 Order::Watch(watcher) => {
                     self.watcher = Some(watcher);
                     self.engine.watch();

@@ -88,3 +88,72 @@ pub(super) fn back(settings: &Settings, link: &Link, answer: &Packet<'_>) -> Opt
     };
     Some((at, Reply { kind, octets: answer.octets().to_vec(), to }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dhcp::tests::{guide, message};
+
+    const US: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+    const MAC: mac::Mac = mac::Mac([2, 0, 0, 0, 0, 1]);
+
+    fn relaying(answers_by: Option<&str>) -> Settings {
+        let by = |name: &str| config::InterfacePattern { name: name.into(), open: false };
+        let to = |last| RelayTo::Server(SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, last), 67));
+        let relay = |last| Relay { local: US, to: to(last), answers_by: answers_by.map(by) };
+        let dhcp = config::Dhcp { relays: vec![relay(8), relay(9)], ..guide() };
+        let link = |name, net: &str| Link::new(name, vec![net.parse().unwrap()]);
+        let links = vec![link("net", "10.0.1.1/24"), link("up", "10.0.2.1/24")];
+        Settings { links, dhcp, policy: Arc::default() }
+    }
+
+    fn discover(hops: u8, giaddr: Ipv4Addr) -> Vec<u8> {
+        let mut octets = message(MAC, &[(53, &[1])]);
+        octets[HOPS] = hops;
+        octets[GIADDR].copy_from_slice(&giaddr.octets());
+        octets
+    }
+
+    #[test]
+    fn a_request_goes_to_every_server_once_with_our_address_in_it() {
+        let settings = relaying(None);
+        let octets = discover(0, Ipv4Addr::UNSPECIFIED);
+        let all = forward(&settings, &settings.links[0], &Packet::parse(&octets).unwrap()).unwrap().unwrap();
+        let [Forwarded { from, to, octets }] = &all[..] else { panic!("{all:?}") };
+        assert_eq!((*from, to.len(), octets[HOPS], &octets[GIADDR]), (US, 2, 1, &US.octets()[..]));
+        assert!(forward(&settings, &settings.links[1], &Packet::parse(octets).unwrap()).is_none());
+    }
+
+    #[test]
+    fn relays_before_us_stay_and_circles_end() {
+        let settings = relaying(None);
+        let before = Ipv4Addr::new(10, 0, 1, 7);
+        let pass = |hops, giaddr| {
+            let octets = discover(hops, giaddr);
+            forward(&settings, &settings.links[0], &Packet::parse(&octets).unwrap()).unwrap()
+        };
+        assert_eq!(&pass(3, before).unwrap()[0].octets[GIADDR], before.octets());
+        assert!(pass(20, before).is_ok() && pass(21, before).is_err() && pass(3, US).is_err());
+    }
+
+    #[test]
+    fn an_answer_goes_where_the_request_came_from_if_it_may_come_by_that_interface() {
+        let mut octets = discover(0, US);
+        octets[0] = 2;
+        octets[16..20].copy_from_slice(&[10, 0, 1, 50]);
+        let answer = Packet::parse(&octets).unwrap();
+        let by = |answers_by| {
+            let settings = relaying(answers_by);
+            back(&settings, &settings.links[1], &answer)
+        };
+        let address = Ipv4Addr::new(10, 0, 1, 50);
+        for answers_by in [None, Some("up")] {
+            let (link, reply) = by(answers_by).unwrap();
+            assert_eq!((link, reply.to), (0, Destination::Hardware { mac: MAC, address }));
+            assert_eq!(reply.octets, octets);
+        }
+        assert_eq!(by(Some("elsewhere")), None);
+    }
+}

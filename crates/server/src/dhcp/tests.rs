@@ -113,7 +113,7 @@ impl Bench {
             target: Target::BootFile { any: Some("pxelinux.0".into()), by_platform: BTreeMap::new() },
             ..Policy::default()
         };
-        let link = Link { name: "net".into(), addresses: vec!["10.0.1.1/24".parse().unwrap()], serves: true };
+        let link = Link::new("net", vec!["10.0.1.1/24".parse().unwrap()]);
         let settings = Settings { links: vec![link], dhcp, policy: Arc::new(policy) };
         let engine = Engine::new(settings, store, Arc::new(Machines::default()));
         Bench { engine, start: Instant::now(), now: Duration::ZERO }

@@ -50,6 +50,11 @@ impl DhcpSocket {
         &self.interface.name
     }
 
+    /// The interface has these addresses now.
+    pub fn readdress(&mut self, addresses: Vec<Ipv4Net>) {
+        self.addresses = addresses;
+    }
+
     /// The next datagram; `None` when nothing waits.
     pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
         let octets = nix::sys::socket::recv(self.udp.as_raw_fd(), buffer, MsgFlags::empty()).ok()?;

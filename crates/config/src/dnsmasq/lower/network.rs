@@ -19,18 +19,22 @@ use crate::{Gives, Range, RelayTo, RelaysAsServers, Served, Shared, SharedOn};
 const LEASE_SECS: u32 = 3600;
 
 /// What the options on interfaces say.
-#[derive(Default)]
-pub(super) struct Where {
-    pub interfaces: Vec<(Pattern, crate::Place)>,
-    pub except: Vec<Pattern>,
-    pub addresses: Vec<Given<IpAddr>>,
-    pub no_dhcp: Vec<Pattern>,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Where {
+    /// `bind-interfaces`: what is named must be there at the start.
+    pub(super) bound: bool,
+    /// Where there are relays, servers' answers may come by other interfaces.
+    pub(super) relays: Vec<Relay>,
+    pub(super) interfaces: Vec<(Pattern, crate::Place)>,
+    pub(super) except: Vec<Pattern>,
+    pub(super) addresses: Vec<Given<IpAddr>>,
+    pub(super) no_dhcp: Vec<Pattern>,
     /// [`Where::no_dhcp`], and no TFTP either.
-    pub no_dhcp_at_all: Vec<Pattern>,
+    pub(super) no_dhcp_at_all: Vec<Pattern>,
     /// Interfaces that are served in the place of another.
-    pub aliases: Vec<(Pattern, String)>,
+    pub(super) aliases: Vec<(Pattern, String)>,
     /// Served for TFTP only where `enable-tftp` names interfaces; empty: all.
-    pub tftp: Vec<Pattern>,
+    pub(super) tftp: Vec<Pattern>,
 }
 
 fn any(patterns: &[Pattern], name: &str) -> bool {
@@ -55,10 +59,27 @@ impl Where {
     }
 
     /// An interface that only servers' answers to our relays come by.
-    fn for_answers(&self, nic: &Nic, relays: &[Relay]) -> Option<Served> {
+    fn for_answers(&self, nic: &Nic) -> Option<Served> {
         let may = |relay: &Relay| relay.interface.as_ref().is_none_or(|pattern| pattern.matches(&nic.name));
-        let heard = !nic.is_loopback && !nic.addresses.is_empty() && relays.iter().any(may);
+        let heard = !nic.is_loopback && !nic.addresses.is_empty() && self.relays.iter().any(may);
         heard.then(|| Served { dhcp: false, tftp: false, ..self.served(nic) })
+    }
+
+    /// Whether interfaces that come later may be served. As in dnsmasq, for DHCP it is not enough to bind to those that
+    /// are there; they must be named as well.
+    pub fn is_open(&self) -> bool {
+        let named = !self.interfaces.is_empty() && self.interfaces.iter().all(|(pattern, _)| !pattern.open);
+        !self.bound || !named
+    }
+
+    /// What is served of these interfaces.
+    pub fn served_of(&self, nics: &[Nic]) -> Vec<Served> {
+        let serve = |nic: &Nic| match self.allows(nic) {
+            true => Some(self.served(nic)),
+            false => self.alias(nic, nics).or_else(|| self.for_answers(nic)),
+        };
+        let relays = !self.relays.is_empty();
+        nics.iter().filter_map(serve).map(|served| Served { relays, ..served }).collect()
     }
 
     fn served(&self, nic: &Nic) -> Served {
@@ -82,13 +103,7 @@ impl Lowering {
     pub(super) fn served(&mut self, around: &dyn Surroundings) -> Vec<Served> {
         let nics = around.interfaces();
         let at = &self.at;
-        let serve = |nic: &Nic| match at.allows(nic) {
-            true => Some(at.served(nic)),
-            false => at.alias(nic, &nics).or_else(|| at.for_answers(nic, &self.relays)),
-        };
-        let relaying = !self.relays.is_empty();
-        let served: Vec<Served> =
-            nics.iter().filter_map(serve).map(|served| Served { relays: relaying, ..served }).collect();
+        let served = at.served_of(&nics);
         let mut found = Vec::new();
         for (pattern, place) in at.interfaces.iter().filter(|(pattern, _)| !pattern.open && pattern.name != "lo") {
             let name = &pattern.name;
@@ -97,9 +112,15 @@ impl Lowering {
                 let what = format!("{name} is both served and excepted: it is not served");
                 found.push(Diagnostic::warning(what).at(place.clone()).fix("leave it out of one of the two"));
             } else if nics.iter().all(|nic| nic.name != *name || nic.addresses.is_empty()) {
-                let fix =
-                    format!("make it first: ip link add {name} type bridge; ip address add 10.0.1.1/24 dev {name}");
-                found.push(error(format!("{name} has no IPv4 address to serve from, or is not there"), fix));
+                let what = format!("{name} has no IPv4 address to serve from, or is not there");
+                let fix = format!("ip link add {name} type bridge; ip address add 10.0.1.1/24 dev {name}");
+                found.push(match at.bound || served.is_empty() {
+                    true => error(what, format!("make it first: {fix}")),
+                    // As in dnsmasq, it is served once it is there.
+                    false => {
+                        Diagnostic::warning(format!("{what}, yet")).at(place.clone()).fix(format!("make it: {fix}"))
+                    }
+                });
             }
         }
         for given in &at.addresses {
