@@ -157,6 +157,8 @@ impl Witness {
 
     fn offered(&mut self, address: Ipv4Addr, key: ClientKey, now: Clock) {
         self.in_network(address);
+        // Who is offered another address has the former no longer.
+        self.offers.retain(|at, (client, _)| *client != key || *at == address);
         // What is reserved by MAC goes from one card or client of the machine to the other.
         let by_mac = |dhcp: &Dhcp| dhcp.hosts.at(address).is_some_and(|host| !host.hardware.is_empty());
         if self.terms().any(by_mac) {
@@ -168,7 +170,6 @@ impl Witness {
         if let Some((holder, until)) = self.offers.get(&address) {
             assert!(*holder == key || *until <= now.running, "{address} is offered to {holder} and to {key}");
         }
-        self.offers.retain(|_, (client, _)| *client != key);
         self.offers.insert(address, (key, now.running + OFFER_HOLDS));
     }
 
