@@ -143,8 +143,7 @@ fn by_rules(text: &[u8]) -> Option<Settings> {
 }
 
 fn of(config: Config) -> Option<Settings> {
-    let link =
-        |name: &str, addresses: &[Ipv4Net]| Link::new(name, addresses.to_vec());
+    let link = |name: &str, addresses: &[Ipv4Net]| Link::new(name, addresses.to_vec());
     let served = config.served.iter().filter(|served| served.dhcp);
     let mut links: Vec<_> = served.map(|served| link(&served.interface, &served.addresses)).collect();
     if links.is_empty() {
