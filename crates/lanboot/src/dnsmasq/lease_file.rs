@@ -110,8 +110,8 @@ impl LeaseFile {
     }
 }
 
-/// Takes leases in dnsmasq's format: those of machines and addresses of which we have no lease of our own, as dnsmasq may
-/// have served in between. `origin`: where they are from.
+/// Takes leases in dnsmasq's format: those of machines and addresses of which we have no lease of our own that ends later,
+/// as dnsmasq may have served in between. `origin`: where they are from.
 ///
 /// # Errors
 /// When they cannot be written to our own log.
@@ -134,11 +134,21 @@ pub fn take_over(
             }
         }
     }
-    let is_new = |grant: &Grant| {
-        let at_address = store.at(grant.address);
-        !at_address.into_iter().chain(store.find(&grant.key)).any(|record| record.is_active(now))
+    // The lease that ends later was given later: by a dnsmasq that served in between, or by us.
+    let until = |expiry: Expiry| if let Expiry::At(end) = expiry { end.0 } else { u64::MAX };
+    let is_newer = |grant: &Grant| {
+        let ours = store.at(grant.address).into_iter().chain(store.find(&grant.key));
+        let mut ends = ours.filter(|record| record.is_active(now)).map(|record| match record.binding() {
+            Some(binding) => until(binding.expires()),
+            None => u64::MAX,
+        });
+        ends.all(|end| end < until(Expiry::of(grant.now, grant.lease_secs)))
     };
-    let grants: Vec<_> = lines.iter().filter_map(|line| line.grant(now)).filter(is_new).collect();
+    let grants: Vec<_> = lines.iter().filter_map(|line| line.grant(now)).filter(is_newer).collect();
+    for grant in &grants {
+        let former = store.at(grant.address).and_then(Record::key).filter(|key| **key != grant.key).cloned();
+        former.map(|key| store.release(grant.address, &key, now)).transpose().map_err(problem::of)?;
+    }
     if !grants.is_empty() {
         store.commit(grants).map_err(problem::of)?;
     }
@@ -237,12 +247,12 @@ mod tests {
     fn leases_that_dnsmasq_gave_in_between_are_taken_over_too() {
         let mut store = MemoryStore::default();
         take_over(BEFORE, Path::new("leases"), &mut store, NOW).unwrap();
-        let since = "1001500 52:54:00:00:00:09 10.0.1.209 new *\n1001500 52:54:00:00:00:08 10.0.1.200 thief *\n\
+        let since = "1001500 52:54:00:00:00:09 10.0.1.209 new *\n1001500 52:54:00:00:00:08 10.0.1.200 next *\n\
             1001500 52:54:00:00:00:02 10.0.1.208 moved *\n";
         take_over(since, Path::new("leases"), &mut store, NOW).unwrap();
         let table: Vec<_> =
             store.list().filter_map(|it| Some((it.address.octets()[3], it.binding()?.mac.0[5]))).collect();
-        assert_eq!(table, [(200, 1), (201, 2), (209, 9)], "what we know stays as it is");
+        assert_eq!(table, [(200, 8), (201, 2), (209, 9)], "of two leases the one that was given later counts");
     }
 
     #[test]

@@ -5,32 +5,29 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use boot::hosts::IdPattern;
 use boot::{Decision, Facts, Host};
 use config::{Chooser, ConflictCheck, Identity};
-use dhcp::v4::{AckDraft, Destination, Draft, Owner, Packet, Plan, Reply, code, plan};
+use dhcp::v4::{Destination, Packet, Plan, Reply, code, plan};
 use ipnet::Ipv4Net;
 use journal::{Stage, Step};
 use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
 use mac::Mac;
 
-use super::answer::Occasion;
-use super::changes::{About, LeaseChange};
+use super::changes::LeaseChange;
 use super::delayed::Delayed;
-use super::names::Names;
-use super::probes::{Probe, Probes};
+use super::exchange::Pending;
+use super::probes::Probes;
 use super::proxy::Door;
 use super::relay::{self, Forwarded};
 use super::request::{self, Ctx, Network, Relays};
-use super::{Link, Settings, addresses, answer};
+use super::{Link, Settings, addresses};
 use crate::machines::Machines;
 
-/// How long an offered address is kept for its client.
-const HOLD: Duration = Duration::from_secs(60);
 /// How long an address that somebody else was found on is left alone.
-const SET_ASIDE_SECS: u32 = 600;
+pub(super) const SET_ASIDE_SECS: u32 = 600;
 /// Taken addresses found one after the other for one client before it has to ask again.
 const MAX_TRIES: u8 = 8;
 
@@ -72,36 +69,19 @@ pub struct Engine {
     /// One for each range.
     pub(super) pools: Vec<Pool>,
     pub(super) holds: Holds,
-    probes: Probes,
+    pub(super) probes: Probes,
     pub(super) machines: Arc<Machines>,
     pub(super) batch: Vec<Pending>,
     /// Leases that lose their names when the batch is written.
     pub(super) unnamed: Vec<Grant>,
     pub(super) delayed: Delayed,
     pub(super) effects: Vec<Effect>,
-    store_broken: bool,
+    pub(super) store_broken: bool,
     /// Whether somebody wants to hear of leases.
-    watched: bool,
+    pub(super) watched: bool,
     /// Where the message arrived that is being dealt with.
-    link: Option<usize>,
-    relays: Relays,
-}
-
-/// An acknowledgement that waits for its lease.
-pub(super) struct Pending {
-    pub(super) grant: Grant,
-    link: usize,
-    draft: AckDraft,
-    /// For the case that the store refuses: the NAK.
-    refusal: Reply,
-    facts: Facts,
-    boot_file: Option<String>,
-    because: Vec<String>,
-    renewal: bool,
-    /// Where somebody keeps books.
-    about: Option<Box<About>>,
-    /// How long the answer waits.
-    delay: Duration,
+    pub(super) link: Option<usize>,
+    pub(super) relays: Relays,
 }
 
 impl Engine {
@@ -309,7 +289,7 @@ impl Engine {
     }
 
     /// A request with all that decides its answer; `None` when no range serves where it comes from.
-    fn ctx<'a>(&self, now: Clock, link: usize, packet: Packet<'a>, mac: Mac) -> Option<Ctx<'a>> {
+    pub(super) fn ctx<'a>(&self, now: Clock, link: usize, packet: Packet<'a>, mac: Mac) -> Option<Ctx<'a>> {
         let settings = &self.settings;
         let network = Network::of(&packet, link, settings, &self.relays)?;
         let facts = Facts::of(&packet, mac, network.us, self.machines.history(mac));
@@ -330,210 +310,6 @@ impl Engine {
         Some(Ctx { packet, facts, key, now, link, network, server_id, host, base, tags, admitted })
     }
 
-    pub(super) fn discovered(&mut self, ctx: &Ctx<'_>) {
-        let facts = &ctx.facts;
-        self.happened(
-            Some(facts.mac),
-            Step::DhcpDiscover {
-                stage: facts.stage,
-                arch: facts.arch.map(|arch| arch.to_string()),
-                vendor_class: facts.vendor_class.clone(),
-                firmware: facts.firmware(),
-                relay: facts.relay,
-                asked: ctx.packet.address(code::REQUESTED_ADDRESS),
-            },
-        );
-    }
-
-    fn discover(&mut self, ctx: &Ctx<'_>) {
-        self.discovered(ctx);
-        // The answer to the probe under way will serve this request too; the newest one is the one to answer.
-        if self.probes.renew(&ctx.key, ctx.packet.octets()) {
-            return;
-        }
-        self.seek(ctx, 0);
-    }
-
-    /// Finds an address for a client and offers it, at once or after a probe.
-    fn seek(&mut self, ctx: &Ctx<'_>, tries: u8) {
-        if let Err(because) = self.admits(ctx) {
-            return self.ignore(Some(ctx.facts.mac), because);
-        }
-        let Some((address, known)) = self.address_for(ctx) else {
-            let because = "no free address: all that it could have are leased, held or in use".to_owned();
-            return self.ignore(Some(ctx.facts.mac), because);
-        };
-        if let Err(because) = self.admits_bootp(ctx, address) {
-            return self.ignore(Some(ctx.facts.mac), because);
-        }
-        let until = ctx.now.running + HOLD;
-        self.leave_to(ctx, address);
-        if let Err(held) = self.holds.hold(address, ctx.key.clone(), ctx.now.running, until) {
-            return self.ignore(Some(ctx.facts.mac), held.to_string());
-        }
-        let how = match (self.settings.dhcp.conflict_check, ctx.facts.relay) {
-            (ConflictCheck::Arp, Some(_)) => ConflictCheck::Icmp, // ARP does not reach behind a relay
-            (how, _) => how,
-        };
-        if known || how == ConflictCheck::Off {
-            return self.offer(ctx, address);
-        }
-        let deadline = ctx.now.running + self.settings.dhcp.conflict_wait;
-        let request = ctx.packet.octets().to_vec();
-        let (key, link) = (ctx.key.clone(), ctx.link);
-        let probe = Probe { key, mac: ctx.facts.mac, link, request, deadline, tries: tries + 1 };
-        self.probes.start(address, probe);
-        self.effects.push(Effect::Probe { link, address, how });
-    }
-
-    /// Offers an address, or gives it at once where the client does not wait to be offered one: BOOTP, rapid commit.
-    fn offer(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
-        if ctx.packet.is_bootp() {
-            return self.grant(ctx, address, AckDraft::bootp(&ctx.packet), false);
-        }
-        if self.commits_rapidly(ctx) {
-            return self.grant(ctx, address, AckDraft::new(&ctx.packet, self.id(ctx, address)), false);
-        }
-        let decision = self.decide(ctx);
-        let lease_secs = self.lease_secs(ctx, address);
-        let mut draft = Draft::offer(&ctx.packet, self.id(ctx, address), address, lease_secs);
-        let occasion = Occasion::Offer { address, lease_secs };
-        let boot_file = answer::fill(&mut draft, ctx, &self.settings, &decision, &occasion);
-        let delay = self.delay(ctx, address);
-        self.send_after(ctx.now, delay, address, ctx.link, draft.finish());
-        self.happened(Some(ctx.facts.mac), Step::DhcpOffer { address, boot_file, because: decision.because });
-    }
-
-    fn confirm(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, renewal: bool) {
-        if let Err(because) = self.admits(ctx) {
-            return self.ignore(Some(ctx.facts.mac), because);
-        }
-        self.grant(ctx, address, AckDraft::new(&ctx.packet, self.id(ctx, address)), renewal);
-    }
-
-    /// Puts a lease into the batch; the draft goes out once that is written.
-    fn grant(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, mut draft: AckDraft, renewal: bool) {
-        let decision = self.decide(ctx);
-        let (lease_secs, rapid) = (self.lease_secs(ctx, address), self.commits_rapidly(ctx));
-        let occasion = Occasion::Lease { address, lease_secs, rapid };
-        let boot_file = answer::fill(draft.draft(), ctx, &self.settings, &decision, &occasion);
-        let names = Names::of(ctx, &self.settings, &answer::tags(ctx, &self.settings, address));
-        let hostname = self.name_to_record(ctx, address, &names);
-        let delay = if rapid { self.delay(ctx, address) } else { Duration::ZERO };
-        let ignored = ctx.host.as_ref().is_some_and(|host| host.client_id == Some(IdPattern::Ignored));
-        let counts = !ignored && !self.settings.dhcp.ignores_client_id;
-        let client_id = ctx.packet.option(code::CLIENT_ID).filter(|_| counts).and_then(|id| ClientId::new(&id).ok());
-        self.leave_to(ctx, address);
-        let grant = Grant {
-            address,
-            key: ctx.key.clone(),
-            mac: ctx.facts.mac,
-            client_id,
-            hostname,
-            lease_secs,
-            now: ctx.now.wall,
-        };
-        let refusal = Draft::nak(&ctx.packet, self.id(ctx, address), "address is another client's").finish();
-        // Until it is written, nobody else is to be offered the address. It may be held for another client of a machine
-        // that has it reserved; then the store decides between the two.
-        let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
-        let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
-        let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address)));
-        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about, delay });
-    }
-
-    fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about, delay } = pending;
-        self.link = Some(link);
-        match result {
-            Ok(lease) => {
-                self.holds.release(lease.address());
-                self.machines.has_address(facts.mac, lease.address(), now.running);
-                self.send_after(now, delay, lease.address(), link, draft.finish(&lease));
-                if let Some(about) = about {
-                    self.effects.push(Effect::Lease(LeaseChange::Given { record: lease.record(), renewal, about }));
-                }
-                let step = Step::DhcpAck {
-                    stage: facts.stage,
-                    address: lease.address(),
-                    lease_secs: lease.lease_secs(),
-                    name: grant.hostname,
-                    boot_file,
-                    renewal,
-                    because,
-                };
-                self.happened(Some(facts.mac), step);
-            }
-            Err(taken) => {
-                self.holds.release_key(&grant.key);
-                self.send(link, refusal);
-                let because = taken.to_string();
-                self.happened(Some(facts.mac), Step::DhcpNak { address: taken.address, because });
-            }
-        }
-    }
-
-    fn refuse(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, because: String) {
-        let draft = Draft::nak(&ctx.packet, self.id(ctx, address), &because);
-        self.send(ctx.link, draft.finish());
-        self.happened(Some(ctx.facts.mac), Step::DhcpNak { address, because });
-    }
-
-    fn inform(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
-        let decision = self.decide(ctx);
-        let mut draft = Draft::inform(&ctx.packet, self.id(ctx, address));
-        let active = |record: &&leases::Record| record.is_active(ctx.now.wall);
-        let at_address = || self.store.at(address).filter(active)?.binding()?.hostname.clone();
-        // As dnsmasq has it, an address tells the name only of a machine that is not known by itself.
-        let name = if self.store.find(&ctx.key).filter(active).is_none() { at_address() } else { None };
-        answer::fill(&mut draft, ctx, &self.settings, &decision, &Occasion::Inform { name });
-        self.send(ctx.link, draft.finish());
-        self.happened(Some(ctx.facts.mac), Step::DhcpInform { address });
-    }
-
-    fn release(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
-        self.flush(ctx.now); // a lease asked for in the same burst comes first
-        self.holds.release_key(&ctx.key);
-        match self.store.release(address, &ctx.key, ctx.now.wall) {
-            Ok(held) => {
-                self.happened(Some(ctx.facts.mac), Step::DhcpRelease { address });
-                if held {
-                    self.ended(address);
-                }
-            }
-            Err(error) => self.store_failed(&error.to_string()),
-        }
-    }
-
-    fn decline(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
-        self.flush(ctx.now);
-        self.holds.release_key(&ctx.key);
-        self.happened(Some(ctx.facts.mac), Step::DhcpDecline { address });
-        match self.store.decline(address, ctx.now.wall.plus(SET_ASIDE_SECS)) {
-            Ok(()) => self.ended(address),
-            Err(error) => self.store_failed(&error.to_string()),
-        }
-    }
-
-    /// Goes on with a request that waited for a probe: offers the probed address, or seeks another.
-    fn resume(&mut self, now: Clock, probe: &Probe, address: Option<Ipv4Addr>) {
-        self.link = Some(probe.link);
-        let packet = Packet::parse_any(&probe.request).expect("it was parsed when the probe began");
-        // The configuration may have changed since, so that nothing serves it any more.
-        let Some(ctx) = self.ctx(now, probe.link, packet, probe.mac) else { return };
-        match address.filter(|address| self.is_still_free(&ctx, *address)) {
-            Some(address) => self.offer(&ctx, address),
-            None => self.seek(&ctx, probe.tries),
-        }
-    }
-
-    /// Whether nobody took the address while it was probed, its client having given it up meanwhile. Keeps it.
-    fn is_still_free(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) -> bool {
-        let until = ctx.now.running + HOLD;
-        matches!(self.owner(ctx, address), Owner::Client | Owner::Nobody)
-            && self.holds.hold(address, ctx.key.clone(), ctx.now.running, until).is_ok()
-    }
-
     /// Asks the one place that chooses, and makes a broken loop known.
     pub(super) fn decide(&mut self, ctx: &Ctx<'_>) -> Decision {
         if self.settings.dhcp.chooser == Chooser::Rules {
@@ -548,12 +324,12 @@ impl Engine {
     }
 
     /// Option 54 of the answer to who has, or gets, this address.
-    fn id(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Ipv4Addr {
+    pub(super) fn id(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Ipv4Addr {
         ctx.server_id(address, &self.settings)
     }
 
     /// Keeps in mind by which relay a subnet is reached.
-    fn learn_relay(&mut self, ctx: &Ctx<'_>) {
+    pub(super) fn learn_relay(&mut self, ctx: &Ctx<'_>) {
         let Some(relay) = ctx.facts.relay else { return };
         for reached in &ctx.network.ranges {
             let subnet = self.settings.dhcp.ranges[reached.range].subnet;
@@ -563,7 +339,7 @@ impl Engine {
         }
     }
 
-    fn key(&self, packet: &Packet<'_>, mac: Mac, host: Option<&Host>) -> ClientKey {
+    pub(super) fn key(&self, packet: &Packet<'_>, mac: Mac, host: Option<&Host>) -> ClientKey {
         let ignored = host.is_some_and(|host| host.client_id == Some(IdPattern::Ignored));
         let ignored = ignored || self.settings.dhcp.ignores_client_id;
         let id = match self.settings.dhcp.identity {
@@ -583,7 +359,7 @@ impl Engine {
     }
 
     /// Says once, until a write succeeds again, that leases cannot be written.
-    fn store_failed(&mut self, error: &str) {
+    pub(super) fn store_failed(&mut self, error: &str) {
         if !std::mem::replace(&mut self.store_broken, true) {
             let (what, fix) = match error.split_once("\n  fix: ") {
                 Some((what, fix)) => (what, Some(fix.to_owned())),
@@ -593,7 +369,7 @@ impl Engine {
         }
     }
 
-    fn ended(&mut self, address: Ipv4Addr) {
+    pub(super) fn ended(&mut self, address: Ipv4Addr) {
         if self.watched {
             self.effects.push(Effect::Lease(LeaseChange::Ended(address)));
         }

@@ -5,6 +5,7 @@ mod answer;
 mod changes;
 mod delayed;
 pub mod engine;
+mod exchange;
 mod manners;
 #[cfg(test)]
 mod manners_tests;

@@ -10,7 +10,8 @@ use leases::{Binding, Grant, Record, State};
 
 use super::Settings;
 use super::changes::name_in_lease;
-use super::engine::{Engine, Pending};
+use super::engine::Engine;
+use super::exchange::Pending;
 use super::request::Ctx;
 
 /// The names of one machine, without domains.
