@@ -56,7 +56,7 @@ for target; do
     [ -f "fuzz/dictionary/$target" ] && dictionary=-dict=fuzz/dictionary/$target
     echo "== $target: $runs runs =="
     # Longer ones show little that is new, and take their time.
-    case $target in conf | toml) most=1500 ;; engine) most=800 ;; *) most=700 ;; esac
+    case $target in conf | toml) most=400 ;; engine) most=250 ;; *) most=700 ;; esac
     "$fuzzer" $dictionary -runs="$runs" -max_len=$most -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="target/fuzz/failed/$target/" "$found/$target" "fuzz/corpus/$target"
 done
