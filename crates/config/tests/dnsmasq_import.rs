@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use config::dnsmasq::{self, Dialect, FileSystem, Imported, lower};
-use config::{Config, Dhcp};
+use config::{Config, Dhcp, Entry, Nic, Surroundings};
 
 /// A computer with one file.
 struct OneFile(String);
@@ -144,6 +144,48 @@ fn no_line_is_lost() {
     let errors = imported.left_out.iter().filter(|left| left.severity == config::Severity::Error).count();
     assert!((2..=5).contains(&errors), "{}", imported.left_out);
     loaded(&imported.toml);
+}
+
+/// A list of machines beside the configuration.
+struct WithList(world::World);
+
+impl Surroundings for WithList {
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        self.0.look(path)
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        self.0.names(folder)
+    }
+
+    fn text_of(&self, path: &Path) -> io::Result<String> {
+        match path.to_str() {
+            Some("/srv/hosts") => Ok("52:54:00:00:00:01,192.168.7.51,one\nnonsense:\nid:two,set:lab\n".to_owned()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn interfaces(&self) -> Vec<Nic> {
+        self.0.interfaces()
+    }
+}
+
+#[test]
+fn machines_of_a_list_are_written_out_with_their_places() {
+    let conf = format!("{HEAD}dhcp-range=192.168.7.100,192.168.7.199\ndhcp-host=52:54:00:00:00:01,other\n");
+    let lines = format!("{conf}dhcp-hostsfile=/srv/hosts\ndhcp-hostsfile=/srv/nowhere\n");
+    let (directives, mistakes) = Dialect::read_all(&["-C".into(), "dnsmasq.conf".into()], &OneFile(lines));
+    let imported = dnsmasq::import(&directives, mistakes, &WithList(world::World::new()));
+    let told = imported.left_out.render(false);
+    assert!(told.contains("/srv/hosts:2:") && told.contains("/srv/nowhere cannot be read"), "{told}");
+    assert!(
+        imported.toml.contains("# /srv/hosts:1: 52:54:00:00:00:01,192.168.7.51,one\n[[dhcp.host]]"),
+        "{}",
+        imported.toml
+    );
+    let hosts = loaded(&imported.toml).dhcp.unwrap().hosts;
+    let names: Vec<_> = hosts.iter().map(|host| host.name.as_deref()).collect();
+    assert_eq!(names, [None, Some("one"), Some("other")], "lists count first");
 }
 
 /// The guide's file, which gives every machine a BIOS loader.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 
 use dhcp::v4::options::Written;
 
@@ -11,10 +12,10 @@ use super::options::ranges::{DhcpRange, RangeMode};
 use super::options::service::{Domain, DomainOf};
 use super::options::tags::On;
 use super::options::tftp::UniqueRoot;
-use super::{Directive, Directives, Meaning, Text, lint, syntax};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use super::{Directive, Directives, Meaning, Text, lint, lists, syntax};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
 use crate::print::{quote, rules as print, time};
-use crate::surroundings::{Nic, Surroundings};
+use crate::surroundings::{Entry, Nic, Surroundings};
 
 /// What came of an import.
 #[derive(Debug)]
@@ -32,7 +33,10 @@ pub fn import(directives: &Directives, mistakes: Diagnostics, around: &dyn Surro
     let mut import = Import { nics: around.interfaces(), left_out: mistakes, ..Import::default() };
     let ranges: Vec<_> = directives.list.iter().filter_map(range).collect();
     import.ranges_are_plain = are_plain(&ranges);
-    directives.list.iter().for_each(|directive| import.directive(directive));
+    directives.list.iter().for_each(|directive| match list(&directive.meaning) {
+        Some(path) => import.list(directive, path, around),
+        None => import.directive(directive),
+    });
     import.defaults(!ranges.is_empty());
     import.unsaid(directives);
     import.left_out.sort();
@@ -55,6 +59,15 @@ fn are_plain(ranges: &[&DhcpRange]) -> bool {
     })
 }
 
+/// The file, or folder of files, of machines that a directive names.
+fn list(meaning: &Meaning) -> Option<&Path> {
+    match meaning {
+        Meaning::DhcpHostsFile(path) | Meaning::DhcpHostsDir(path) => Some(path),
+        Meaning::ReadEthers => Some(Path::new("/etc/ethers")),
+        _ => None,
+    }
+}
+
 #[derive(Default)]
 struct Import {
     nics: Vec<Nic>,
@@ -71,6 +84,8 @@ struct Import {
     tables: Vec<String>,
     /// Likewise for single machines, of which dnsmasq takes the last that fits, and lanboot.toml the first.
     hosts: Vec<String>,
+    /// Those of lists, which count first.
+    listed: Vec<String>,
     left_out: Diagnostics,
     /// Where each line went that is in the TOML.
     told: Vec<Place>,
@@ -232,6 +247,33 @@ impl Import {
         }
     }
 
+    /// Takes the machines of a list as it is now.
+    fn list(&mut self, directive: &Directive, path: &Path, around: &dyn Surroundings) {
+        let mut files = vec![path.to_owned()];
+        if let Ok(Entry::Folder) = around.look(path) {
+            let mut names = around.names(path);
+            names.sort();
+            files = names.into_iter().map(|name| path.join(name)).collect();
+        }
+        for file in files {
+            let text = match around.text_of(&file) {
+                Ok(text) => text,
+                Err(error) => {
+                    let what = format!("{} cannot be read, so its machines are not here: {error}", file.display());
+                    self.left_out.push(Diagnostic::error(what).at(directive.place.clone()));
+                    continue;
+                }
+            };
+            let source = TextFile::new(file, text);
+            let read = if directive.meaning == Meaning::ReadEthers { lists::ethers } else { lists::hosts_file };
+            for given in read(&source, &mut self.left_out) {
+                let table = print::host(&hosts::host(&given.value));
+                self.listed.push(format!("# {}\n{table}", origin(&given.place)));
+            }
+        }
+        self.not_needed(directive, "its machines are here, as they are now; lanboot.toml follows no list");
+    }
+
     fn set(&mut self, key: &'static str, value: String, origin: String) -> bool {
         self.dhcp.put(key, value, origin);
         true
@@ -373,7 +415,7 @@ impl Import {
             dhcp.0.insert(0, ("range", value, origins.join("; ")));
         }
         dhcp.print("dhcp", &mut out);
-        for table in self.tables.iter().chain(self.hosts.iter().rev()) {
+        for table in self.tables.iter().chain(self.listed.iter().rev()).chain(self.hosts.iter().rev()) {
             out.push_str(&format!("\n{}\n", table.trim_end()));
         }
         self.boot.print("boot", &mut out);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use leases::{ClientId, ClientKey, Expiry, Record, UnixSecs};
+use leases::{Binding, ClientId, ClientKey, Expiry, Record, UnixSecs};
 use mac::Mac;
 use server::dhcp::{About, LeaseChange};
 
@@ -72,6 +72,10 @@ enum Pending {
     New,
     Changed,
 }
+
+/// Of so many that ended and were not told of yet, as the script hangs, what else their clients said is not kept: they
+/// could say much, and often.
+const MANY_GONE: usize = 1000;
 
 #[derive(Debug, Default)]
 pub struct Book {
@@ -180,21 +184,7 @@ impl Book {
 
     fn known(&mut self, record: Record, now: UnixSecs) {
         let Some(binding) = record.binding() else { return };
-        let entry = Entry {
-            key: binding.key.clone(),
-            mac: binding.mac,
-            address: record.address,
-            name: None,
-            is_sure: false,
-            domain: self.terms.domains.of(record.address),
-            client_id: binding.client_id.clone(),
-            expires: binding.expires(),
-            interface: None,
-            about: None,
-            old_name: None,
-            pending: Some(Pending::Changed),
-            serial: 0,
-        };
+        let entry = Entry { pending: Some(Pending::Changed), ..self.entry(record.address, binding) };
         let name = binding.hostname.clone();
         if !record.is_active(now) {
             return;
@@ -208,13 +198,19 @@ impl Book {
     /// A lease of a dnsmasq before us that ran out while nobody served: the script hears that it is gone.
     pub fn ran_out(&mut self, record: &Record) {
         let Some(binding) = record.binding() else { return };
-        self.gone.push_back(Entry {
+        let entry = Entry { name: binding.hostname.clone(), ..self.entry(record.address, binding) };
+        self.gone.push_back(entry);
+    }
+
+    /// What a lease says by itself, without a name.
+    fn entry(&self, address: Ipv4Addr, binding: &Binding) -> Entry {
+        Entry {
             key: binding.key.clone(),
             mac: binding.mac,
-            address: record.address,
-            name: binding.hostname.clone(),
+            address,
+            name: None,
             is_sure: false,
-            domain: self.terms.domains.of(record.address),
+            domain: self.terms.domains.of(address),
             client_id: binding.client_id.clone(),
             expires: binding.expires(),
             interface: None,
@@ -222,7 +218,7 @@ impl Book {
             old_name: None,
             pending: None,
             serial: 0,
-        });
+        }
     }
 
     fn given(&mut self, record: &Record, renewal: bool, about: Box<About>) {
@@ -348,6 +344,9 @@ impl Book {
         self.is_changed = true;
         if self.terms.has_script {
             entry.pending = None;
+            if self.gone.len() >= MANY_GONE {
+                entry.about = None;
+            }
             self.gone.push_back(entry);
         }
     }
