@@ -10,8 +10,8 @@ rust_minor=88
 build='gcc libc6-dev'
 demo="$build qemu-system-x86 ovmf ipxe iproute2 debian-installer-12-netboot-amd64 busybox-static cpio"
 fuzz="$build g++"
-bench="$build iproute2 dnsmasq-base curl ipxe"
-test="$demo qemu-system-arm qemu-efi-aarch64 debian-installer-12-netboot-arm64 dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps wget"
+bench="$build bind9-dnsutils dnsperf iproute2 dnsmasq-base curl ipxe"
+test="$demo bind9-dnsutils qemu-system-arm qemu-efi-aarch64 debian-installer-12-netboot-arm64 dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps wget"
 
 case ${1:-} in
 build) packages=$build ;;

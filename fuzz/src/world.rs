@@ -89,6 +89,7 @@ impl Surroundings for World {
             name: (*name).to_owned(),
             addresses: nets.iter().map(net).collect(),
             is_loopback: *name == "lo",
+            ..Nic::default()
         };
         nics.iter().map(nic).collect()
     }

@@ -12,6 +12,7 @@ use boot::matching::{Tag, TagExpr};
 use ipnet::Ipv4Net;
 
 mod diagnostic;
+mod dns;
 pub mod dnsmasq;
 mod file;
 mod flags;
@@ -26,6 +27,7 @@ mod syntax;
 mod tftp;
 mod value;
 
+pub use dns::{Dns, DnsAt, DnsClients, HostsFiles, Resolv};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
 pub use file::read as read_file;
 pub use flags::Flags;
@@ -43,6 +45,8 @@ pub struct Config {
     pub dhcp: Option<Dhcp>,
     pub tftp: Option<Tftp>,
     pub http: Option<Http>,
+    /// `None`: no DNS service.
+    pub dns: Option<Dns>,
     pub boot: boot::Policy,
     /// What is published, in order of precedence: the first that has the asked name serves it.
     pub publish: Vec<Publish>,

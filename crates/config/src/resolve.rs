@@ -96,7 +96,7 @@ impl Resolver<'_> {
         let publish = std::mem::take(&mut self.publish);
         let file_rules = self.file_rules();
         let (network, served) = (network?, Vec::new());
-        Some(Config { network, dhcp, tftp, http, boot, publish, file_rules, ipxe, state_dir, served })
+        Some(Config { network, dhcp, tftp, http, dns: None, boot, publish, file_rules, ipxe, state_dir, served })
     }
 
     fn tftp(&mut self) -> Option<Tftp> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 /// What a path leads to, links followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Nic {
     pub name: String,
     /// IPv4, in the kernel's order.
     pub addresses: Vec<Ipv4Net>,
+    /// IPv6, link-local ones included; DNS alone is served on them.
+    pub v6: Vec<Ipv6Net>,
     pub is_loopback: bool,
 }
 

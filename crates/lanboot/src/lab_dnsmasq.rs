@@ -79,7 +79,7 @@ fn nic(directives: &Directives, setup: &Setup) -> Result<Nic, Diagnostic> {
             found.fix("write it like 10.0.1.1/24")
         })?,
     };
-    Ok(Nic { name, addresses: vec![address], is_loopback: false })
+    Ok(Nic { name, addresses: vec![address], is_loopback: false, ..Nic::default() })
 }
 
 /// What `listen-address` says, or else the first address of a range's network.

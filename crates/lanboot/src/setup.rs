@@ -59,6 +59,7 @@ pub fn nics() -> Vec<Nic> {
         name: interface.name,
         addresses: interface.addresses,
         is_loopback: interface.is_loopback,
+        ..Nic::default()
     };
     host::interfaces().into_iter().map(nic).collect()
 }

@@ -256,6 +256,7 @@ impl Lowering {
         let serves_tftp = tftp.is_some() && served.iter().any(|served| served.tftp);
         let serves_http = self.http_root.is_some() || self.http_port.is_some();
         Some(Config {
+            dns: None,
             network: Network {
                 link: Link::Existing { name: first.interface.clone() },
                 address: first.addresses.first().copied(),

@@ -1,0 +1,1 @@
+//! Answers as octets ready to send: found again with another id, other letters and lower TTLs.

@@ -1,0 +1,1 @@
+//! Hosts files: an address and its names on each line.

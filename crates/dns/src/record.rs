@@ -1,0 +1,74 @@
+//! Records that are laid down here.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use domain::base::iana::Rtype;
+
+use crate::Name;
+
+/// One record of class IN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub name: Name,
+    pub data: Data,
+    /// In seconds; `None`: that of local answers.
+    pub ttl: Option<u32>,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    A(Ipv4Addr),
+    Aaaa(Ipv6Addr),
+    Cname(Name),
+    Ptr(Name),
+    Mx {
+        preference: u16,
+        target: Name,
+    },
+    Srv {
+        priority: u16,
+        weight: u16,
+        port: u16,
+        target: Name,
+    },
+    /// Strings of at most 255 octets each.
+    Txt(Vec<Vec<u8>>),
+    /// RFC 3403 section 4.
+    Naptr {
+        order: u16,
+        preference: u16,
+        flags: Vec<u8>,
+        services: Vec<u8>,
+        regexp: Vec<u8>,
+        replacement: Name,
+    },
+    /// RFC 8659 section 4.
+    Caa {
+        flags: u8,
+        tag: Vec<u8>,
+        value: Vec<u8>,
+    },
+    /// Any other type, with its data as octets.
+    Other {
+        kind: Rtype,
+        data: Vec<u8>,
+    },
+}
+
+impl Data {
+    pub fn kind(&self) -> Rtype {
+        match self {
+            Data::A(_) => Rtype::A,
+            Data::Aaaa(_) => Rtype::AAAA,
+            Data::Cname(_) => Rtype::CNAME,
+            Data::Ptr(_) => Rtype::PTR,
+            Data::Mx { .. } => Rtype::MX,
+            Data::Srv { .. } => Rtype::SRV,
+            Data::Txt(_) => Rtype::TXT,
+            Data::Naptr { .. } => Rtype::NAPTR,
+            Data::Caa { .. } => Rtype::CAA,
+            Data::Other { kind, .. } => *kind,
+        }
+    }
+}

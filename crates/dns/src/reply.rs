@@ -1,0 +1,1 @@
+//! What an upstream server said: whether it answers what was asked, and what of it is kept.

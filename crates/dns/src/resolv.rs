@@ -1,0 +1,1 @@
+//! resolv.conf: the upstream servers that a host knows.

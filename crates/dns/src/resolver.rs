@@ -1,0 +1,211 @@
+//! The whole service without its sockets: queries and upstream answers in, replies and upstream queries out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use crate::settings::{Server, Settings};
+use crate::{Name, Rcode, Rtype};
+
+/// Who asks, and how to reach them again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    pub address: SocketAddr,
+    /// Ours, that was asked.
+    pub local: IpAddr,
+    /// The kernel's number of the interface that the query came by; 0: not known.
+    pub interface: u32,
+    pub transport: Transport,
+    /// Means something to the caller alone: a socket, a connection.
+    pub by: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// One upstream query in flight: given back with its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u64);
+
+/// What became of a query at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// The reply is in the buffer.
+    Reply,
+    /// The reply comes later, as an [`Effect::Reply`].
+    Waits,
+    /// There will be none.
+    Dropped,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Reply {
+        to: Client,
+        octets: Vec<u8>,
+    },
+    /// Ask this server. Over UDP from a random port; its answer counts only if it comes to that port, from that address.
+    Ask {
+        token: Token,
+        server: Server,
+        by: Transport,
+        octets: Vec<u8>,
+    },
+    /// A machine that is being watched looked something up: once for each name and outcome.
+    LookedUp {
+        client: IpAddr,
+        name: Name,
+        kind: Rtype,
+        outcome: Outcome,
+    },
+    /// A line of the query log, where one is kept.
+    Log(crate::lookups::Line),
+    /// Something that a person should know, once.
+    Warn {
+        text: String,
+        fix: String,
+    },
+}
+
+/// How a look-up ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Addresses, or what else was asked for, as text; empty for an answer without such records. `local`: known here.
+    Found { answers: Vec<String>, local: bool, millis: u32 },
+    /// No such name. `by`: the upstream server that says so; `None`: we do.
+    NoSuchName { by: Option<SocketAddr> },
+    /// Upstream servers were asked, and none gave an answer. Each with what came of it.
+    NoAnswer { asked: Vec<(SocketAddr, Failure)> },
+    /// There is no upstream server to ask.
+    NoServer,
+    /// The reply's code, for any other reason of ours or theirs.
+    Refused { code: Rcode, by: Option<SocketAddr> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing came.
+    Silent,
+    /// The kernel says that it cannot be reached, or nobody listens there.
+    Unreachable,
+    /// It said SERVFAIL, REFUSED and the like.
+    Said(Rcode),
+    /// What came was no answer to what was asked.
+    Malformed,
+}
+
+/// The service.
+pub struct Resolver {
+    #[expect(dead_code, reason = "until queries are answered")]
+    settings: Settings,
+}
+
+/// An interface of ours with its addresses, for answers that depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The kernel's number.
+    pub index: u32,
+    pub name: String,
+    pub addresses: Vec<ipnet::IpNet>,
+}
+
+impl Resolver {
+    /// `seed`: of what must not be guessed; from the kernel's random numbers.
+    pub fn new(settings: Settings, seed: [u8; 32]) -> Resolver {
+        let _ = seed;
+        Resolver { settings }
+    }
+
+    /// A client's message. `out` is emptied, and holds the reply if there is one.
+    pub fn handle_query(&mut self, now: Instant, client: &Client, octets: &[u8], out: &mut Vec<u8>) -> Handled {
+        let _ = (now, client, octets, out);
+        Handled::Dropped
+    }
+
+    /// An upstream server's message to the port that the query `token` left from.
+    pub fn handle_answer(&mut self, now: Instant, token: Token, octets: &[u8]) {
+        let _ = (now, token, octets);
+    }
+
+    /// A query could not be sent, or the kernel says that nobody hears it.
+    pub fn handle_unreachable(&mut self, now: Instant, token: Token) {
+        let _ = (now, token);
+    }
+
+    /// When something is due; `None`: nothing is.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let _ = now;
+    }
+
+    /// What is to be done now.
+    pub fn drain(&mut self) -> impl Iterator<Item = Effect> + '_ {
+        std::iter::empty()
+    }
+
+    /// Takes other settings; the cache stays, unless they make it wrong.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        let _ = settings;
+    }
+
+    /// Upstream servers by resolv.conf, in its order.
+    pub fn set_servers(&mut self, servers: Vec<Server>) {
+        let _ = servers;
+    }
+
+    /// The hosts files as they are now: each file's path, which logs show, with its text.
+    pub fn set_hosts(&mut self, files: Vec<(String, String)>) {
+        let _ = files;
+    }
+
+    /// Our interfaces as they are now.
+    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
+        let _ = interfaces;
+    }
+
+    /// A lease was given; it takes the place of what was known of its address.
+    pub fn lease_given(&mut self, lease: crate::local::Lease) {
+        let _ = lease;
+    }
+
+    pub fn lease_ended(&mut self, address: std::net::Ipv4Addr) {
+        let _ = address;
+    }
+
+    /// From now on look-ups of the client with this address are told, for the time that a boot takes.
+    pub fn watch(&mut self, now: Instant, client: IpAddr) {
+        let _ = (now, client);
+    }
+
+    /// Forgets all that upstream servers said.
+    pub fn clear_cache(&mut self) {}
+
+    /// Figures for people.
+    pub fn statistics(&self) -> Statistics {
+        Statistics::default()
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    pub cache_size: usize,
+    pub cached: usize,
+    /// Answers that made room for others before their time.
+    pub evicted: u64,
+    pub forwarded: u64,
+    pub answered_locally: u64,
+    pub servers: Vec<ServerStatistics>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerStatistics {
+    pub address: SocketAddr,
+    pub asked: u64,
+    pub failed: u64,
+}

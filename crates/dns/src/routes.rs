@@ -1,0 +1,1 @@
+//! Which servers answer for which names: the longest domain decides.

@@ -1,0 +1,1 @@
+//! Upstream servers: how quick each is, whether it answers, whom to ask next.
