@@ -1,7 +1,7 @@
 //! Measures lanboot beside dnsmasq, in networks of its own, round after round in turn: what disturbs this computer for a
 //! while disturbs both.
 //!
-//! usage: bench [--rounds N] [SUBJECT]...    subjects: start-up memory dhcp files machine; all of them by default
+//! usage: bench [--rounds N] [SUBJECT]...    subjects: start-up memory dhcp files names machine; all of them by default
 //!
 //! Exit status 1 when a figure misses its bound.
 
@@ -10,6 +10,7 @@ mod dhcp_load;
 mod files;
 mod machine;
 mod memory;
+mod names;
 mod pxe;
 mod server;
 mod start_up;
@@ -23,6 +24,7 @@ use dhcp_load::DhcpLoad;
 use files::FileTransfers;
 use machine::Machine;
 use memory::Memory;
+use names::Names;
 use server::Program;
 use start_up::StartUp;
 use table::Table;
@@ -39,11 +41,12 @@ trait Subject {
 
 type Make = fn() -> Result<Box<dyn Subject>>;
 
-const SUBJECTS: [(&str, Make); 5] = [
+const SUBJECTS: [(&str, Make); 6] = [
     ("start-up", || Ok(Box::new(StartUp::new()?))),
     ("memory", || Ok(Box::new(Memory::new()?))),
     ("dhcp", || Ok(Box::new(DhcpLoad::new()?))),
     ("files", || Ok(Box::new(FileTransfers::new()?))),
+    ("names", || Ok(Box::new(Names::new()?))),
     ("machine", || Ok(Box::new(Machine::new()?))),
 ];
 

@@ -41,10 +41,32 @@ impl Server {
     /// whether an address is taken.
     pub fn start(program: Program, bed: &Bed, bridge: Bridge, root: &Path) -> Result<Server> {
         let folder = Folder::new()?;
-        let mut command = match program {
+        let command = match program {
             Program::Lanboot => lanboot(bed, bridge, root, &folder.0)?,
             Program::Dnsmasq => dnsmasq(bed, root, &folder.0),
         };
+        Server::spawn(command, folder)
+    }
+
+    /// Starts it with the same options, those of dnsmasq, whichever it is.
+    pub fn start_dnsmasq_options(program: Program, bed: &Bed, options: &[String]) -> Result<Server> {
+        let folder = Folder::new()?;
+        let mut command = match program {
+            Program::Lanboot => {
+                let mut command = bed.host.command(built()?);
+                command.arg("dnsmasq");
+                command
+            }
+            Program::Dnsmasq => bed.host.command("dnsmasq"),
+        };
+        command.args(options);
+        for (option, file) in [("dhcp-leasefile", "leases"), ("log-facility", "log"), ("pid-file", "pid")] {
+            command.arg(format!("--{option}={}", folder.0.join(file).display()));
+        }
+        Server::spawn(command, folder)
+    }
+
+    fn spawn(mut command: Command, folder: Folder) -> Result<Server> {
         let log = File::create(folder.0.join("output"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().map_err(|error| format!("{command:?} cannot be started: {error}"))?;
@@ -109,11 +131,14 @@ impl Drop for Server {
     }
 }
 
+/// Built by the same command, into the same folder.
+fn built() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("lanboot"))
+}
+
 fn lanboot(bed: &Bed, bridge: Bridge, root: &Path, state: &Path) -> Result<Command> {
     let Subnet { server, prefix, range: (first, last), .. } = bed.subnet;
-    // Built by the same command, into the same folder.
-    let program = std::env::current_exe()?.with_file_name("lanboot");
-    let mut command = bed.host.command(program);
+    let mut command = bed.host.command(built()?);
     command.args(["up", "--force", "--conflict-check", "off"]);
     command.args(["--bridge", &format!("net={server}/{prefix}"), "--range", &format!("{first}-{last}")]);
     command.arg("--tftp-root").arg(root).arg("--state").arg(state);
