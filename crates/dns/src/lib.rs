@@ -12,6 +12,7 @@ pub mod local;
 pub mod lookups;
 pub mod name;
 pub mod query;
+pub mod random;
 pub mod record;
 pub mod reply;
 pub mod resolv;

@@ -48,11 +48,18 @@ pub enum Effect {
         octets: Vec<u8>,
     },
     /// Ask this server. Over UDP from a random port; its answer counts only if it comes to that port, from that address.
+    /// Several may share a port: `octets` begin with the query's id, and no two that are asked of one server at the same
+    /// time have the same. Whatever comes is passed on, and the place kept, until [`Effect::Over`]: an answer that does
+    /// not match may be a forged one.
     Ask {
         token: Token,
         server: Server,
         by: Transport,
         octets: Vec<u8>,
+    },
+    /// Nothing that comes for this query counts any more: its place on a port, or its connection, is free.
+    Over {
+        token: Token,
     },
     /// A machine that is being watched looked something up: once for each name and outcome.
     LookedUp {

@@ -37,6 +37,8 @@ pub enum Scope {
     Plain,
     /// This domain and all below it.
     Domain(Name),
+    /// All below this domain, without itself: `*.google.com`.
+    Below(Name),
     /// All names that end so; `*oogle.com` is meant by `oogle.com` here: the first label may begin within one.
     Ending(Name),
 }
