@@ -42,6 +42,10 @@ pub const CATALOGUE: &[About] = &[
         "A file, or the asked range of it, was sent. `role`: `loader`, `script`, `kernel`, `initrd` or `other`. `retransmits`: TFTP blocks sent again."),
     about("file-failed", &["protocol", "file", "octets", "because"], "A transfer that did not end well; `octets` of it were sent."),
     about("file-not-found", &["protocol", "file", "because"], "A file was asked for that is not published. Loaders try several names: not always an error."),
+    about("looked-up", &["name", "kind", "answers", "local", "millis"],
+        "A booting machine looked up a name, and was answered. `kind`: the record type (`A`, `AAAA`). `answers`: as text; none when the name has no such record. `local`: known here, not asked of others."),
+    about("look-up-failed", &["name", "kind", "why"],
+        "A booting machine looked up a name in vain. `why` is an object; its `reason` is `no-such-name` (`by?`: the upstream server that says so, absent when we do), `no-answer` (`asked`: each upstream `server` with what it `said`: `silent`, `unreachable`, `malformed` or `{\"code\":\"SERVFAIL\"}`), `no-server` (there is none to ask) or `refused` (`code`, and `by?`)."),
     about("ipxe-failed", &["what", "error"], "iPXE could not go on and said so. `what`: which step failed. `error`: iPXE's own code."),
     about("os-up", &["how", "detail?"], "The operating system is up. `how`: `reported` (it called /report/up) or `dhcp` (it asked for an address)."),
     about("report", &["what", "text"], "Free text that a machine sent to /report/…."),
@@ -66,7 +70,7 @@ object per event and line:
 ```
 
 `at` is the time (RFC 3339, UTC), `machine` the machine's MAC address (absent when the event is about the host, or when
-nobody knows whose the address is), `client` the IPv4 address that asked (for files alone), `interface` where a DHCP message
+nobody knows whose the address is), `client` the IPv4 address that asked (for files and names), `interface` where a DHCP message
 arrived (where more than one is served), `step` the kind of event; the other fields depend on it. A `?` marks fields that may be absent. Readers should pass over steps and
 fields they do not know: there will be more.
 

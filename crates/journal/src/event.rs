@@ -1,9 +1,9 @@
 //! The catalogue: everything that can happen in a boot, as typed events.
 //!
 //! One event is one JSON object: `at` (RFC 3339, UTC), `machine` (MAC address, absent when the event is about the host),
-//! `client` (the IPv4 address that asked for a file), `step` (the variant's name in kebab case) and the variant's own fields.
+//! `client` (the IPv4 address that asked for a file or a name), `step` (the variant's name in kebab case) and the variant's own fields.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use jiff::Timestamp;
 use mac::Mac;
@@ -15,7 +15,7 @@ pub struct Event {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Mac>,
-    /// The address that asked, where that is how the machine was told: for files.
+    /// The address that asked, where that is how the machine was told: for files and names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<Ipv4Addr>,
     /// Where a DHCP message arrived, where more than one interface is served.
@@ -58,6 +58,48 @@ pub enum Role {
 pub enum Protocol {
     Tftp,
     Http,
+}
+
+/// Why a look-up gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Unresolved {
+    /// There is no such name. `by`: the upstream server that says so; absent when we do.
+    NoSuchName {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<SocketAddr>,
+    },
+    /// None of these upstream servers gave an answer.
+    NoAnswer { asked: Vec<Asked> },
+    /// There is no upstream server to ask.
+    NoServer,
+    /// `code`: the reply's, by its name in DNS: `REFUSED`, `SERVFAIL`. `by`: the server that gave it; absent for us.
+    Refused {
+        code: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<SocketAddr>,
+    },
+}
+
+/// An upstream server that was asked in vain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Asked {
+    pub server: SocketAddr,
+    pub said: Said,
+}
+
+/// What came of asking an upstream server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Said {
+    /// Nothing in time.
+    Silent,
+    /// There is no way to it, or nobody listens there.
+    Unreachable,
+    /// Something that is no answer to the question.
+    Malformed,
+    /// The name of a code: `SERVFAIL`, `REFUSED`.
+    Code(String),
 }
 
 /// What happened.
@@ -178,6 +220,23 @@ pub enum Step {
         protocol: Protocol,
         file: String,
         because: String,
+    },
+
+    // ---- names
+    /// A booting machine looked up a name, and was answered. `kind`: the record type: `A`, `AAAA`. `answers`: as text;
+    /// none when the name has no such record. `local`: known here, not asked of others.
+    LookedUp {
+        name: String,
+        kind: String,
+        answers: Vec<String>,
+        local: bool,
+        millis: u64,
+    },
+    /// A booting machine looked up a name in vain.
+    LookUpFailed {
+        name: String,
+        kind: String,
+        why: Unresolved,
     },
 
     // ---- what the machine told us itself

@@ -5,6 +5,7 @@ mod console;
 pub mod event;
 mod journal;
 mod line;
+mod lookup;
 mod run;
 mod stuck;
 mod style;
@@ -12,7 +13,7 @@ mod terminal;
 mod timeline;
 mod words;
 
-pub use event::{Event, Protocol, Role, Stage, Step};
+pub use event::{Asked, Event, Protocol, Role, Said, Stage, Step, Unresolved};
 pub use journal::{Follower, Heard, Journal};
 pub use line::{Line, Tone};
 pub use stuck::Stuck;

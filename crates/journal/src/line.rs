@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::words::{clean, counted, in_time, octets, seconds};
-use crate::{Event, Protocol, Role, Stage, Step, console};
+use crate::{Event, Protocol, Role, Stage, Step, console, lookup};
 
 /// A line of a boot's story.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -128,6 +128,13 @@ impl Line {
             // Loaders try name after name until one is there.
             Step::FileNotFound { protocol, file, .. } => {
                 line(protocol_topic(*protocol), format!("{} is not there", clean(file))).tone(Tone::Quiet)
+            }
+            Step::LookedUp { name, kind, answers, .. } => {
+                line("dns", lookup::found(name, kind, answers)).tone(Tone::Quiet)
+            }
+            Step::LookUpFailed { name, kind, why } => {
+                let line = line("dns", lookup::failed(name, why)).tone(lookup::tone(kind, why));
+                Line { hint: lookup::remedy(name, why).map(Into::into), ..line }
             }
             Step::IpxeFailed { what, error } => {
                 let line = line("ipxe", ipxe_failure(what, error)).tone(Tone::Bad);

@@ -137,7 +137,9 @@ impl Timeline {
 
     /// Takes in the next event.
     pub fn push(&mut self, event: &Event) -> Told {
-        let alone = |event| Told { started: None, line: Line::of(event), incidental: false };
+        let is_news = |event: &Event| !matches!(event.step, Step::LookedUp { .. });
+        let line = |event| Line::of(event).filter(|_| is_news(event));
+        let alone = |event| Told { started: None, line: line(event), incidental: false };
         let Some(machine) = event.machine else { return alone(event) };
         let begins = match self.current.get(&machine) {
             Some(boot) => boot.is_over_before(event),
@@ -282,6 +284,11 @@ impl Boot {
             }
             // That it was stopped once it was judged goes without saying.
             Step::VmStopped { .. } if self.lines.iter().any(|line| line.topic == "verdict") => None,
+            // What goes well is for the story alone.
+            Step::LookedUp { .. } => {
+                self.add(Line::of(event)?);
+                None
+            }
             Step::Console { .. } => self.console(Line::of(event)),
             _ => {
                 self.conclude(&event.step);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use journal::catalogue::{CATALOGUE, markdown};
-use journal::{Event, Protocol, Role, Stage, Step};
+use journal::{Asked, Event, Protocol, Role, Said, Stage, Step, Unresolved};
 use mac::Mac;
 use serde_json::Value;
 
@@ -52,6 +52,7 @@ fn samples() -> Vec<Step> {
         Step::SizeProbe { protocol: tftp, file: text(), octets: 0 },
         Step::FileFailed { protocol: tftp, file: text(), octets: 512, because: text() },
         Step::FileNotFound { protocol: http, file: text(), because: text() },
+        Step::LookedUp { name: text(), kind: text(), answers: vec![text()], local: true, millis: u64::MAX },
         Step::IpxeFailed { what: text(), error: text() },
         Step::OsUp { how: text(), detail: some() },
         Step::Report { what: text(), text: text() },
@@ -64,7 +65,18 @@ fn samples() -> Vec<Step> {
         Step::VmStopped { name: text(), because: text() },
         Step::Verdict { name: text(), passed: false, because: text() },
     ];
-    stages.map(discover).into_iter().chain(stages.map(ack)).chain(roles.map(sent)).chain(others).collect()
+    let failed = |why| Step::LookUpFailed { name: text(), kind: text(), why };
+    let by = Some("[2001:db8::1]:53".parse().unwrap());
+    let asked = [Said::Silent, Said::Unreachable, Said::Malformed, Said::Code(text())];
+    let asked = asked.map(|said| Asked { server: "192.0.2.1:53".parse().unwrap(), said }).to_vec();
+    let reasons = [
+        Unresolved::NoSuchName { by },
+        Unresolved::NoAnswer { asked },
+        Unresolved::NoServer,
+        Unresolved::Refused { code: text(), by },
+    ];
+    let dhcp = stages.map(discover).into_iter().chain(stages.map(ack));
+    dhcp.chain(roles.map(sent)).chain(reasons.map(failed)).chain(others).collect()
 }
 
 fn event(step: Step, machine: Option<Mac>) -> Event {
@@ -94,6 +106,22 @@ fn absent_fields_are_left_out_and_may_be_missing() {
     let json = serde_json::to_string(&event(offer.clone(), None)).unwrap();
     assert_eq!(json, r#"{"at":"2026-01-01T00:00:00.123456Z","step":"dhcp-offer","address":"10.0.1.200","because":[]}"#);
     assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event(offer, None));
+}
+
+#[test]
+fn why_a_look_up_failed_reads_well_in_json() {
+    let asked = |server: &str, said| Asked { server: server.parse().unwrap(), said };
+    let asked = vec![asked("192.0.2.1:53", Said::Silent), asked("192.0.2.2:53", Said::Code("SERVFAIL".to_owned()))];
+    for (why, json) in [
+        (
+            Unresolved::NoAnswer { asked },
+            r#"{"reason":"no-answer","asked":[{"server":"192.0.2.1:53","said":"silent"},{"server":"192.0.2.2:53","said":{"code":"SERVFAIL"}}]}"#,
+        ),
+        (Unresolved::NoSuchName { by: None }, r#"{"reason":"no-such-name"}"#),
+        (Unresolved::NoServer, r#"{"reason":"no-server"}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&why).unwrap(), json);
+    }
 }
 
 /// The names that serde knows, from its complaint about one it does not.

@@ -3,6 +3,7 @@
 pub mod dhcp;
 pub mod files;
 pub mod http_boot;
+pub mod lookups;
 pub mod machines;
 mod made;
 pub mod net;

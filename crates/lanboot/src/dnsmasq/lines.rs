@@ -90,6 +90,8 @@ impl Lines {
             Step::FileSent { .. } | Step::SizeProbe { .. } | Step::FileFailed { .. } | Step::FileNotFound { .. } => {
                 self.file(event.client, &event.step)
             }
+            // The query log tells them, where one is wanted.
+            Step::LookedUp { .. } | Step::LookUpFailed { .. } => Vec::new(),
             // What is served is said at the start.
             Step::Listening { service, .. } if service != "HTTP" => Vec::new(),
             _ => in_words(event),
