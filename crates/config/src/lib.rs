@@ -27,8 +27,8 @@ mod syntax;
 mod tftp;
 mod value;
 
-pub use dns::{Dns, DnsAt, DnsClients, HostsFiles, Resolv};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
+pub use dns::{Dns, DnsAt, DnsClients, HostsFiles, Resolv};
 pub use file::read as read_file;
 pub use flags::Flags;
 pub use manners::{DomainOf, Manners, Ports};

@@ -54,7 +54,12 @@ impl Surroundings for World {
     }
 
     fn interfaces(&self) -> Vec<Nic> {
-        vec![Nic { name: "eth1".into(), addresses: vec!["192.168.7.2/24".parse().unwrap()], is_loopback: false, ..Nic::default() }]
+        vec![Nic {
+            name: "eth1".into(),
+            addresses: vec!["192.168.7.2/24".parse().unwrap()],
+            is_loopback: false,
+            ..Nic::default()
+        }]
     }
 }
 

@@ -107,6 +107,12 @@ impl Engine {
 
     /// Takes other terms from now on; leases and offers stay.
     pub fn reconfigure(&mut self, dhcp: config::Dhcp) {
+        let told_apart_by = |dhcp: &config::Dhcp| (dhcp.identity, dhcp.ignores_client_id);
+        if told_apart_by(&self.settings.dhcp) != told_apart_by(&dhcp) {
+            // What is under way is under way for somebody who is another client now; he asks again.
+            self.probes = Probes::default();
+            self.holds = Holds::default();
+        }
         self.settings.dhcp = dhcp;
         self.pools = addresses::pools(&self.settings);
     }
@@ -176,7 +182,7 @@ impl Engine {
             return;
         }
         if ctx.packet.is_bootp() {
-            if !self.probes.renew(&ctx.key, octets) {
+            if !self.probes.renew(&ctx.key, mac, octets) {
                 self.seek(&ctx, 0);
             }
             return;

@@ -56,7 +56,7 @@ impl Engine {
     pub(super) fn discover(&mut self, ctx: &Ctx<'_>) {
         self.discovered(ctx);
         // The answer to the probe under way will serve this request too; the newest one is the one to answer.
-        if self.probes.renew(&ctx.key, ctx.packet.octets()) {
+        if self.probes.renew(&ctx.key, ctx.facts.mac, ctx.packet.octets()) {
             return;
         }
         self.seek(ctx, 0);

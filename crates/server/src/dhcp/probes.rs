@@ -37,10 +37,10 @@ impl Probes {
         self.by_address.insert(address, probe);
     }
 
-    /// A client asked again while its probe is under way. Returns false when there is none.
-    pub fn renew(&mut self, key: &ClientKey, request: &[u8]) -> bool {
+    /// A client asked again while its probe is under way, perhaps by another card. Returns false when there is none.
+    pub fn renew(&mut self, key: &ClientKey, mac: Mac, request: &[u8]) -> bool {
         let probe = self.by_key.get(key).and_then(|address| self.by_address.get_mut(address));
-        probe.map(|probe| probe.request = request.to_vec()).is_some()
+        probe.map(|probe| (probe.mac, probe.request) = (mac, request.to_vec())).is_some()
     }
 
     pub fn take(&mut self, address: Ipv4Addr) -> Option<Probe> {
