@@ -22,13 +22,14 @@ pub enum Logged {
         name: Name,
         to: SocketAddr,
     },
-    /// One record of an answer, and where it comes from.
+    /// One record of an answer, and where it comes from. `name`: of the record; that of the end of a chain of CNAMEs for
+    /// what the chain does not lead to. A PTR record of [`crate::Settings`] that says so itself is a [`Says::Kind`].
     Answer {
         name: Name,
         says: Says,
         source: Source,
     },
-    /// A server answered with this code.
+    /// A server answered with this code; or we do (`by` is `None`), as there is none to ask or the client may not.
     Failed {
         name: Name,
         code: Rcode,
@@ -41,6 +42,8 @@ pub enum Says {
     Address(IpAddr),
     Name(Name),
     Cname,
+    /// One string of a TXT record.
+    Text(Vec<u8>),
     /// A record that is not shown in full.
     Kind(Rtype),
     NoData(Rtype),

@@ -203,10 +203,15 @@ impl Resolver {
 pub struct Statistics {
     pub cache_size: usize,
     pub cached: usize,
+    /// Answers ever put into the cache.
+    pub inserted: u64,
     /// Answers that made room for others before their time.
     pub evicted: u64,
     pub forwarded: u64,
+    /// From local data or the cache.
     pub answered_locally: u64,
+    /// Of these, from answers out of date.
+    pub answered_stale: u64,
     pub servers: Vec<ServerStatistics>,
 }
 
@@ -214,5 +219,12 @@ pub struct Statistics {
 pub struct ServerStatistics {
     pub address: SocketAddr,
     pub asked: u64,
+    /// Of these, for a query that it or another had been asked before.
+    pub retried: u64,
+    /// Answers with SERVFAIL, REFUSED and the like.
     pub failed: u64,
+    /// Answers that there is no such name.
+    pub no_such_name: u64,
+    /// Smoothed; 0 while none came.
+    pub latency_millis: u32,
 }

@@ -7,6 +7,7 @@ pub mod lookups;
 pub mod machines;
 mod made;
 pub mod net;
+pub mod query_log;
 pub mod report;
 pub mod rival;
 mod service;
