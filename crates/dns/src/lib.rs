@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod cache;
+pub mod compose;
 pub mod forward;
 pub mod hosts;
 pub mod local;
@@ -20,10 +21,13 @@ pub mod resolver;
 pub mod routes;
 pub mod settings;
 pub mod upstream;
+mod wire;
 
+pub use answer::{Age, Answer, Told};
+pub use compose::{Limits, Reply, Section};
 pub use domain::base::iana::{Class, Rcode, Rtype};
 pub use name::Name;
-pub use query::{Query, Question};
+pub use query::{Asked, Edns, Key, NoQuery, Query, Question};
 pub use record::{Data, Record};
 pub use resolver::{Client, Effect, Handled, Resolver, Token, Transport};
 pub use settings::Settings;
