@@ -1,13 +1,13 @@
 //! The outside world: every socket that clients reach, the clock, and the loops that ask the pure crates.
 
 pub mod dhcp;
+pub mod dns_log;
 pub mod files;
 pub mod http_boot;
 pub mod lookups;
 pub mod machines;
 mod made;
 pub mod net;
-pub mod query_log;
 pub mod report;
 pub mod rival;
 mod service;
