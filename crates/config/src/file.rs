@@ -3,6 +3,7 @@
 //! The text is parsed into a tree of spanned values and walked by hand, because serde stops at the first mistake and
 //! a user wants to hear of all. Nothing is checked here that needs a second value; `resolve` does that.
 
+mod dns;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ impl<'a> Reader<'a> {
         self.section(root, "boot", |reader, section| said.boot = reader.boot(section));
         self.section(root, "tftp", |reader, section| said.tftp = reader.tftp(section));
         self.section(root, "http", |reader, section| said.http = reader.http(section));
+        self.section(root, "dns", |reader, section| said.dns = reader.dns(section));
         self.section(root, "state", |reader, section| said.state_dir = reader.path(section, "dir"));
         said
     }
@@ -136,7 +138,7 @@ impl<'a> Reader<'a> {
             conflict_wait: self.text(section, "conflict_wait", value::probe_wait),
             identity: self.text(section, "identity", value::identity),
             router: self.text(section, "router", value::router),
-            dns: self.texts(section, "dns", value::address),
+            dns: self.texts(section, "dns", value::name_server),
             domain: self.text(section, "domain", value::domain),
         }
     }

@@ -56,6 +56,8 @@ pub struct Flags {
     pub http_root: Option<PathBuf>,
     /// `--http-port PORT`
     pub http_port: Option<String>,
+    /// `--no-dns`
+    pub no_dns: bool,
     /// `--state PATH`
     pub state: Option<PathBuf>,
 }
@@ -145,6 +147,9 @@ impl Reader<'_> {
         }
         self.said.http.root = self.path("--http-root", "http.root", &flags.http_root);
         self.said.http.port = self.text("--http-port", "http.port", &flags.http_port, value::port);
+        if flags.no_dns {
+            self.said.dns.enabled = Some(self.given("dns.enabled", "--no-dns".into(), false));
+        }
         self.said.state_dir = self.path("--state", "state.dir", &flags.state);
     }
 

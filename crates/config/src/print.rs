@@ -1,5 +1,6 @@
 //! Writes a configuration as lanboot.toml, every default spelt out: what `lanboot check --print` shows.
 
+pub(crate) mod dns;
 pub(crate) mod rules;
 
 use std::fmt::{Display, Write};
@@ -26,6 +27,7 @@ impl Config {
         out.dhcp(self);
         out.boot(self);
         out.services(self);
+        out.dns(self);
         out.section("state");
         out.text("dir", self.state_dir.display());
         for (mac, machine) in &self.boot.machines {
@@ -150,7 +152,10 @@ impl Printer {
         };
         self.text("identity", identity);
         self.text("router", router(dhcp.router));
-        self.texts("dns", &dhcp.dns);
+        match dhcp.dns.is_empty() {
+            true => self.bare("dns", "[]"),
+            false => self.texts("dns", dhcp.dns.iter().map(|server| router(Some(*server)))),
+        }
         dhcp.domain.as_ref().inspect(|domain| self.text("domain", domain));
         self.rules(dhcp, own, as_pools);
     }

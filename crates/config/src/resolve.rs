@@ -3,6 +3,7 @@
 
 mod boot;
 mod dhcp;
+mod dns;
 mod network;
 
 use std::io::ErrorKind;
@@ -87,7 +88,9 @@ impl Resolver<'_> {
         let subnet = self.subnet();
         let network = self.network(subnet.as_ref());
         let masquerade = network.as_ref().is_some_and(|network| network.masquerade);
-        let dhcp = self.dhcp(subnet.as_ref(), masquerade);
+        let mut dhcp = self.dhcp(subnet.as_ref(), masquerade);
+        let dns = self.dns(subnet.as_ref(), dhcp.as_ref());
+        dhcp.as_mut().into_iter().for_each(|dhcp| self.name_servers(dhcp, dns.as_ref()));
         let tftp = self.tftp();
         let http = self.http();
         let boot = self.policy(tftp.is_some(), http.as_ref().map(|http| http.port));
@@ -96,7 +99,7 @@ impl Resolver<'_> {
         let publish = std::mem::take(&mut self.publish);
         let file_rules = self.file_rules();
         let (network, served) = (network?, Vec::new());
-        Some(Config { network, dhcp, tftp, http, dns: None, boot, publish, file_rules, ipxe, state_dir, served })
+        Some(Config { network, dhcp, tftp, http, dns, boot, publish, file_rules, ipxe, state_dir, served })
     }
 
     fn tftp(&mut self) -> Option<Tftp> {

@@ -9,10 +9,12 @@ use boot::matching::{Tag, TagExpr};
 use boot::rules::Rules;
 use boot::{Chain, Host, ReplaceRomIpxe};
 use dhcp::Platform;
+use dns::settings::{OfInterface, Route, Server, Settings};
+use dns::Record;
 use ipnet::Ipv4Net;
 use mac::Mac;
 
-use crate::{Allocation, ConflictCheck, Gives, Identity, Mode, Place, Transport, UniqueRoot};
+use crate::{Allocation, ConflictCheck, DnsClients, Gives, Identity, Mode, Place, Transport, UniqueRoot};
 
 /// A value and where it was said.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,7 @@ pub struct Said {
     pub boot: Boot,
     pub tftp: Tftp,
     pub http: Http,
+    pub dns: Dns,
     pub state_dir: Option<Given<PathBuf>>,
     /// Where each key was said (`network.bridge`), even when its value could not be read.
     pub places: BTreeMap<String, Place>,
@@ -146,6 +149,25 @@ pub struct Http {
     pub port: Option<Given<u16>>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dns {
+    pub enabled: Option<Given<bool>>,
+    pub port: Option<Given<u16>>,
+    pub upstream: Vec<Given<Server>>,
+    pub resolv: Vec<Given<PathBuf>>,
+    pub hosts: Vec<Given<PathBuf>>,
+    pub expand_hosts: Option<Given<bool>>,
+    pub clients: Option<Given<DnsClients>>,
+    pub max_tcp: Option<Given<usize>>,
+    /// Those of `[[dns.forward]]`, then those of `[[dns.override]]`, each with the place of its domain.
+    pub routes: Vec<Given<Route>>,
+    /// Each with the place of its data.
+    pub records: Vec<Given<Record>>,
+    pub interface_names: Vec<OfInterface>,
+    /// The rest, which needs nothing else to be understood; the above is not in it.
+    pub settings: Settings,
+}
+
 impl Said {
     /// The place of a key such as `tftp.port`: for errors that show only later, such as a port that is taken.
     /// [`Place::Host`] when the value is lanboot's default.
@@ -171,6 +193,8 @@ impl Said {
             boot: self.boot.over(file.boot),
             tftp: self.tftp.over(file.tftp),
             http: self.http.over(file.http),
+            // Flags turn it off, and say no more of it.
+            dns: Dns { enabled: self.dns.enabled.or(file.dns.enabled), ..file.dns },
             state_dir: self.state_dir.or(file.state_dir),
             places,
         }

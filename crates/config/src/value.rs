@@ -1,5 +1,7 @@
 //! One text at a time: `10.0.1.1/24`, `12h`, `tcp:eth0:587=10.0.3.100:587`. Files and flags are read by the same functions.
 
+pub(crate) mod dns;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -32,6 +34,13 @@ impl Wrong {
     fn blame(self, text: &str, part: &str) -> Wrong {
         let start = part.as_ptr() as usize - text.as_ptr() as usize;
         Wrong { part: Some(start..start + part.len()), ..self }
+    }
+
+    /// The same mistake as one of the whole `text`, where it was found in `part` of it.
+    fn within(self, text: &str, part: &str) -> Wrong {
+        let start = text.find(part).unwrap_or(0);
+        let within = self.part.clone().unwrap_or(0..part.len());
+        Wrong { part: Some(start + within.start..start + within.end), ..self }
     }
 }
 
@@ -103,6 +112,11 @@ pub(crate) fn router(text: &str) -> Read<Option<Ipv4Addr>> {
         "self" => Ok(Some(Ipv4Addr::UNSPECIFIED)),
         _ => address(text).map(Some),
     }
+}
+
+/// `9.9.9.9`, or `self`, which is 0.0.0.0 to the engine: we.
+pub(crate) fn name_server(text: &str) -> Read<Ipv4Addr> {
+    if text == "self" { Ok(Ipv4Addr::UNSPECIFIED) } else { address(text) }
 }
 
 /// `10.0.1.200-10.0.1.253`; a single address stands for itself.

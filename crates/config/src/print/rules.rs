@@ -254,6 +254,6 @@ fn octets_or_text(octets: &[u8]) -> String {
     text.filter(same).unwrap_or_else(|| hex(octets))
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
 }
