@@ -16,6 +16,14 @@ pub struct Dns {
     pub max_tcp: usize,
 }
 
+impl Dns {
+    /// The servers of the settings that are asked for every name, as texts.
+    pub fn upstream(&self) -> Vec<String> {
+        let upstream = self.settings.routes.iter().filter(|route| crate::print::dns::is_upstream(route));
+        upstream.map(|route| crate::value::dns::show_to(&route.to)).collect()
+    }
+}
+
 /// An address of ours that answers queries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsAt {

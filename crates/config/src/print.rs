@@ -101,7 +101,12 @@ impl Printer {
     fn dhcp(&mut self, config: &Config) {
         self.section("dhcp");
         self.bare("enabled", config.dhcp.is_some());
-        let Some(dhcp) = &config.dhcp else { return };
+        let Some(dhcp) = &config.dhcp else {
+            // DNS has use for it without DHCP.
+            let domain = config.dns.as_ref().and_then(|dns| dns.settings.local.domains.default.as_ref());
+            domain.inspect(|domain| self.text("domain", domain));
+            return;
+        };
         let own = config.network.address.map(|net| net.trunc());
         // One lease time and no terms: then they are the ranges of [dhcp] itself.
         let plain = |range: &&crate::Range| {

@@ -9,8 +9,8 @@ use boot::matching::{Tag, TagExpr};
 use boot::rules::Rules;
 use boot::{Chain, Host, ReplaceRomIpxe};
 use dhcp::Platform;
-use dns::settings::{OfInterface, Route, Server, Settings};
 use dns::Record;
+use dns::settings::{OfInterface, Route, Server, Settings};
 use ipnet::Ipv4Net;
 use mac::Mac;
 

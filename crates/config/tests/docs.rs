@@ -63,6 +63,20 @@ fn every_example_is_read() {
                 let others: String = others.map(|line| format!("{line}\n")).collect();
                 format!("[[{}]]\n{others}{} = {}\n", key.section, key.name, key.example)
             }
+            "dns.forward" | "dns.override" | "dns.record" | "dns.synth" | "dns.alias" => {
+                let siblings: &[&str] = match (key.section, key.name) {
+                    ("dns.record", "hex") => &["name = \"a.lan\"", "type = \"TYPE65\""],
+                    ("dns.record", "type") => &["name = \"a.lan\"", "hex = \"00\""],
+                    ("dns.record", "name" | "reverse" | "ttl") => &["name = \"a.lan\"", "address = \"10.0.1.9\""],
+                    ("dns.record", _) => &["name = \"a.lan\""],
+                    ("dns.synth", _) => &["domain = \"lan\"", "range = \"10.0.1.9\""],
+                    ("dns.alias", _) => &["range = \"10.0.1.9\"", "to = \"10.0.2.9\""],
+                    _ => &["domain = \"lan\"", "to = \"10.0.1.9\""],
+                };
+                let others = siblings.iter().filter(|line| !line.starts_with(&format!("{} ", key.name)));
+                let others: String = others.map(|line| format!("{line}\n")).collect();
+                format!("[[{}]]\n{others}{} = {}\n", key.section, key.name, key.example)
+            }
             "machine" => format!("[[machine]]\n{} = {}\n", key.name, key.example),
             "machine.boot" => format!("[[machine]]\n[machine.boot]\n{} = {}\n", key.name, key.example),
             section => format!("[{section}]\n{} = {}\n", key.name, key.example),

@@ -31,6 +31,14 @@ fn almost_a_file() -> impl Strategy<Value = String> {
         "[tftp]",
         "[http]",
         "[state]",
+        "[dns]",
+        "[dns.cache]",
+        "[dns.filter]",
+        "[[dns.forward]]",
+        "[[dns.override]]",
+        "[[dns.record]]",
+        "[[dns.synth]]",
+        "[[dns.alias]]",
         "[nowhere]",
         "[[dhcp]]",
         "[machine]",
@@ -68,6 +76,20 @@ fn almost_a_file() -> impl Strategy<Value = String> {
         "conflict_wait",
         "forward",
         "boot",
+        "upstream",
+        "resolv",
+        "hosts",
+        "order",
+        "ttl",
+        "stale",
+        "types",
+        "cname",
+        "txt",
+        "srv",
+        "naptr",
+        "hex",
+        "type",
+        "reverse",
         "gravity",
         "\"ä\"",
     ];
@@ -90,6 +112,13 @@ fn almost_a_file() -> impl Strategy<Value = String> {
         "\"\"",
         "\"ÄÖ\\u0007\"",
         "'{mac} {x} { }}'",
+        "\"*.\"",
+        "\"10.2.0.0/15\"",
+        "\"fd00::/7\"",
+        "\"192.0.2.1@eth0@::1#99999\"",
+        "'10 100 \"s\" \"a\\\"b\" \"\" .'",
+        "\"0 issue \\\"\"",
+        "[\"a\", [\"b\", 1], []]",
         "\"52:54:00:00:00:01\"",
         "{}",
         "{ a = 1 }",
@@ -188,8 +217,9 @@ fn good_file() -> impl Strategy<Value = String> {
         ]),
         0..6,
     );
+    let services = (services, good_dns());
     (link, address, network, dhcp, boot, services, machines, rules).prop_map(
-        |(link, address, network, dhcp, boot, services, machines, rules)| {
+        |(link, address, network, dhcp, boot, (services, dns), machines, rules)| {
             let mut file = String::from("tftp.root = \"tftp\"\n");
             // Dotted keys define their table, which must then not be opened again.
             let (dhcp_off, services): (Vec<_>, Vec<_>) =
@@ -201,7 +231,57 @@ fn good_file() -> impl Strategy<Value = String> {
             file.push_str(&format!("[boot]\n{boot}\n"));
             rules.iter().for_each(|rule| file.push_str(&format!("{rule}\n")));
             machines.iter().for_each(|machine| file.push_str(&format!("[[machine]]\n{machine}\n")));
+            file.push_str(&dns);
             file
+        },
+    )
+}
+
+/// A `[dns]` without mistakes.
+fn good_dns() -> impl Strategy<Value = String> {
+    let plain = prop::collection::btree_set(
+        words(&[
+            "upstream = [\"9.9.9.9\", \"192.0.2.1:5353@eth0@10.0.0.2\", \"[2001:db8::1]:54\"]",
+            "resolv = [\"resolv.conf\", \"later/resolv.conf\"]",
+            "hosts = [\"hosts\", \"hosts.d\"]",
+            "order = \"strict\"",
+            "clients = \"all\"",
+            "port = 5353",
+            "domain_needed = false\nbogus_priv = false\nexpand_hosts = false",
+            "ttl = \"1m\"\nlease_ttl = \"0s\"\nlog = true",
+            "source_ports = \"2000-2999\"\nedns_max = 4096\nmax_queries = 7\nmax_tcp = 2",
+            "localise = true\nkeep_order = true\nfull_names_only = true\nrandom_case = false\npass_ad = true",
+            "cache = { size = 0, negative = false, stale = \"1d\", min_ttl = \"1m\", max_ttl = \"1h\", types = [\"A\", \"TYPE65\"] }",
+            "filter = { rebind = true, rebind_ok = [\"*.\", \"a.example\"], bogus_nxdomain = \"203.0.113.0/24\", types = \"aaaa\" }",
+        ]),
+        0..6,
+    );
+    let tables = prop::collection::btree_set(
+        words(&[
+            "[[dns.forward]]\ndomain = [\"corp.example\", \"10.8.0.0/15\"]\nto = [\"10.8.0.1\", \"10.8.0.2:54\"]",
+            "[[dns.forward]]\ndomain = \"lab.example\"\nto = []",
+            "[[dns.forward]]\ndomain = [\"*.\", \"*oogle.example\", \"*.below.example\"]\nto = \"usual\"",
+            "[[dns.override]]\ndomain = \"*\"\nto = \"null\"",
+            "[[dns.override]]\ndomain = \"m.example\"\nto = [\"10.0.1.5\", \"fd00::5\"]",
+            "[[dns.record]]\nname = [\"nas\", \"nas.lan\"]\naddress = [\"10.0.1.5\", \"fd00::5\"]\nttl = \"5m\"",
+            "[[dns.record]]\nname = \"nas\"\nreverse = false\naddress = \"10.0.1.6\"\ntxt = [\"a\", [\"b\", \"\"], \"c\"]",
+            "[[dns.record]]\nname = \"nas\"\ntxt = [[\"x\", \"y\"]]\nmx = \"10 m.lan\"\nsrv = [\"0 5 389 l.lan\", \"1 5 389 .\"]",
+            "[[dns.record]]\nname = \"x.lan\"\ncaa = '0 issue \"a b\\\"\"'\nnaptr = '1 2 \"s\" \"\" \"!a\\\\b!\" .'\ntype = \"TYPE65\"\nhex = \"00:ff\"",
+            "[[dns.record]]\nname = \"10.0.1.9\"\nptr = [\"a.lan\", \"b.lan\"]",
+            "[[dns.record]]\nname = \"c.lan\"\ncname = \"nas\"",
+            "[[dns.record]]\nname = \"gw.lan\"\ninterface = \"eth1/4\"",
+            "[[dns.synth]]\ndomain = \"lan\"\nrange = \"10.0.1.0/24\"\nprefix = \"ip-\"\ncounted = true",
+            "[[dns.alias]]\nrange = \"203.0.113.1-203.0.113.9\"\nto = \"10.0.1.0\"\nmask = \"255.255.255.0\"",
+        ]),
+        0..6,
+    );
+    let whole =
+        prop_oneof![Just(String::new()), Just("enabled = false\n".to_owned()), Just("enabled = true\n".to_owned())];
+    (whole, plain, tables.prop_map(|tables| tables.into_iter().collect::<Vec<_>>()).prop_shuffle()).prop_map(
+        |(whole, plain, tables)| {
+            let plain: String = plain.iter().map(|line| format!("{line}\n")).collect();
+            let tables: String = tables.iter().map(|table| format!("{table}\n")).collect();
+            format!("[dns]\n{whole}{plain}{tables}")
         },
     )
 }

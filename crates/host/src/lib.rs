@@ -40,7 +40,7 @@ pub use news::News;
 pub use plan::{Action, Plan, PlanError, plan};
 pub use ports::{Holder, holders};
 pub use record::RecordError;
-pub use resolvers::resolvers;
+pub use resolvers::{name_servers, resolvers};
 pub use tap::{Tap, TapError};
 pub use undo::{UndoError, Undone, undo_leftovers};
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 /// The host's own list, and the one that systemd-resolved keeps behind its stub on 127.0.0.53.
 const FILES: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
@@ -12,10 +13,20 @@ pub fn resolvers() -> Vec<Ipv4Addr> {
     lists.into_iter().find(|list| !list.is_empty()).unwrap_or_default()
 }
 
+/// The servers that a file like /etc/resolv.conf names, as it names them; none when it cannot be read.
+pub fn name_servers(file: &Path) -> Vec<String> {
+    named(&fs::read_to_string(file).unwrap_or_default()).map(str::to_owned).collect()
+}
+
+/// What `nameserver` lines name (resolv.conf(5)).
+fn named(text: &str) -> impl Iterator<Item = &str> {
+    let servers = text.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
+    servers.filter_map(|rest| rest.split_whitespace().next())
+}
+
 /// `nameserver` lines (resolv.conf(5)) with an address beyond this host.
 fn reachable(text: &str) -> Vec<Ipv4Addr> {
-    let servers = text.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
-    let addresses = servers.filter_map(|rest| rest.split_whitespace().next()?.parse::<Ipv4Addr>().ok());
+    let addresses = named(text).filter_map(|server| server.parse::<Ipv4Addr>().ok());
     addresses.filter(|address| !address.is_loopback() && !address.is_unspecified()).collect()
 }
 

@@ -153,6 +153,9 @@ pub struct Setup {
     /// Serve no HTTP
     #[arg(long, help_heading = "Services")]
     pub no_http: bool,
+    /// Answer no DNS
+    #[arg(long, help_heading = "Services")]
+    pub no_dns: bool,
     /// Where leases and notes on host changes are kept [default: /var/lib/lanboot]
     #[arg(long, value_name = "DIR", help_heading = "Services")]
     pub state: Option<PathBuf>,
@@ -187,6 +190,7 @@ impl Setup {
             no_tftp: self.no_tftp,
             tftp_root: self.tftp_root.clone(),
             no_http: self.no_http,
+            no_dns: self.no_dns,
             http_root: self.http_root.clone(),
             http_port: self.http_port.clone(),
             state: self.state.clone(),

@@ -1,6 +1,6 @@
 //! From flags and file to what is served: the configuration, with iPXE's binaries found and published.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use config::{Config, Diagnostic, Diagnostics, Loaded, Nic, Place, Publish, Source, TextFile, ThisHost};
@@ -41,7 +41,7 @@ pub fn load(setup: &Setup) -> Result<Loaded, Diagnostics> {
     let default = Some(Path::new(DEFAULT_CONFIG)).filter(|path| !names_network && path.exists());
     let file = setup.config.as_deref().or(default);
     let mut loaded = config::load(file, &setup.flags(), &this_host())?;
-    name_servers(&mut loaded.config);
+    name_servers(&mut loaded);
     let missing = publish_ipxe(&mut loaded.config);
     let place = loaded.said.place("boot.ipxe");
     loaded.warnings.extend(missing.into_iter().map(|warning| warning.at(place.clone())));
@@ -64,10 +64,12 @@ pub fn nics() -> Vec<Nic> {
     host::interfaces().into_iter().map(nic).collect()
 }
 
-/// Machines that reach the world through us need names there: unless told otherwise, they ask whom we ask.
-fn name_servers(config: &mut Config) {
-    let masquerade = config.network.masquerade;
-    if let Some(dhcp) = config.dhcp.as_mut().filter(|dhcp| masquerade && dhcp.dns.is_empty()) {
+/// Machines that reach the world through us need names there: where we answer none, and unless they are told otherwise,
+/// they ask whom we ask.
+fn name_servers(loaded: &mut Loaded) {
+    let said = loaded.said.place("dhcp.dns") != Place::Host;
+    let masquerade = loaded.config.network.masquerade;
+    if let Some(dhcp) = loaded.config.dhcp.as_mut().filter(|dhcp| masquerade && !said && dhcp.dns.is_empty()) {
         dhcp.dns = host::resolvers();
     }
 }
@@ -136,6 +138,8 @@ pub fn ports(config: &Config) -> Vec<(host::Transport, u16, &'static str)> {
     let on_some = config.served.is_empty() || config.served.iter().any(|served| served.tftp);
     ports.extend(config.tftp.iter().filter(|_| on_some).map(|tftp| (host::Transport::Udp, tftp.port, "tftp.port")));
     ports.extend(config.http.iter().map(|http| (host::Transport::Tcp, http.port, "http.port")));
+    let transports = [host::Transport::Udp, host::Transport::Tcp];
+    ports.extend(config.dns.iter().flat_map(|dns| transports.map(|transport| (transport, dns.port, "dns.port"))));
     ports
 }
 
@@ -145,8 +149,8 @@ pub fn taken_ports(loaded: &Loaded, address: Ipv4Addr) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     for (transport, port, key) in ports(config) {
         for (interface, address) in listening(config, key, address) {
-            // TCP is bound to the address, UDP to the interface as well.
-            let bound = (transport == host::Transport::Udp).then_some(interface);
+            // TCP and DNS are bound to the address, other UDP to the interface as well.
+            let bound = (transport == host::Transport::Udp && key != "dns.port").then_some(interface);
             for holder in host::holders(transport, port, address, bound).unwrap_or_default() {
                 let fix = match other_way(key, !config.served.is_empty()) {
                     Some(other) => format!("{}, or {other}", holder.fix()),
@@ -162,6 +166,16 @@ pub fn taken_ports(loaded: &Loaded, address: Ipv4Addr) -> Vec<Diagnostic> {
 /// Where the port that this key sets is listened on: interfaces, each with our address there. `address`: ours where
 /// only one is served.
 fn listening<'a>(config: &'a Config, key: &str, address: Ipv4Addr) -> Vec<(&'a str, Ipv4Addr)> {
+    let at = config.dns.iter().filter(|_| key == "dns.port").flat_map(|dns| &dns.at);
+    let at: Vec<_> = at
+        .filter_map(|at| match at.address {
+            IpAddr::V4(address) => Some((at.interface.as_str(), address)),
+            IpAddr::V6(_) => None,
+        })
+        .collect();
+    if !at.is_empty() {
+        return at;
+    }
     if config.served.is_empty() {
         return vec![(config.network.link.name(), address)];
     }
@@ -178,6 +192,8 @@ fn listening<'a>(config: &'a Config, key: &str, address: Ipv4Addr) -> Vec<(&'a s
 fn other_way(key: &str, dialect: bool) -> Option<&'static str> {
     match (key, dialect) {
         ("http.port", _) => Some("choose another port: --http-port 8080"),
+        ("dns.port", false) => Some("answer no DNS: --no-dns"),
+        ("dns.port", true) => Some("answer no DNS: --port=0"),
         ("tftp.port", false) => Some("serve no TFTP: --no-tftp"),
         ("tftp.port", true) => Some("serve no TFTP: leave out enable-tftp"),
         ("dhcp.enabled", false) => Some("give out no addresses: --no-dhcp"),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use boot::Target;
-use config::{Chooser, Config};
+use config::{Chooser, Config, Dns};
 use dhcp::Platform;
 use host::Applied;
 use journal::Style;
@@ -64,7 +64,29 @@ fn services(config: &Config, server: std::net::Ipv4Addr, known: usize) -> Vec<(&
         Some(http) => ("http", format!("http://{server}:{}/ lists what is served", http.port)),
         None => ("http", "off".into()),
     });
+    match &config.dns {
+        Some(dns) => rows.extend(names(dns, server)),
+        None => rows.push(("names", "off".into())),
+    }
     rows
+}
+
+/// Who answers for names, and who is asked for those that are not known here.
+fn names(dns: &Dns, server: std::net::Ipv4Addr) -> [(&'static str, String); 2] {
+    let at = match dns.at.as_slice() {
+        [] => format!("{server}:{}", dns.port),
+        at => at.iter().map(|at| at.address.to_string()).collect::<Vec<_>>().join(", "),
+    };
+    let domain = dns.settings.local.domains.default.as_ref();
+    let domain = domain.map_or_else(String::new, |domain| format!(", domain {domain}"));
+    let mut upstream = dns.upstream();
+    for file in &dns.resolv.files {
+        let servers = host::name_servers(file);
+        let servers = if servers.is_empty() { "nobody yet".into() } else { servers.join(", ") };
+        upstream.push(format!("{servers} (from {})", file.display()));
+    }
+    let upstream = if upstream.is_empty() { "nobody".into() } else { upstream.join(", ") };
+    [("names", format!("{at}{domain}")), ("", format!("upstream {upstream}"))]
 }
 
 fn boot_lines(config: &Config) -> Vec<String> {

@@ -80,6 +80,7 @@ struct Import {
     boot: Section,
     tftp: Section,
     http: Section,
+    dns: Section,
     /// Tables, each with its origin above it.
     tables: Vec<String>,
     /// Likewise for single machines, of which dnsmasq takes the last that fits, and lanboot.toml the first.
@@ -356,6 +357,7 @@ impl Import {
         if !self.serves_http {
             self.http.put("enabled", "false".into(), "dnsmasq serves no HTTP".into());
         }
+        self.dns.put("enabled", "false".into(), "not imported yet".into());
         if self.interface.is_none() {
             let what = "no single interface is named, which lanboot.toml needs";
             let fix = "add it to [network]: interface = \"eth1\"";
@@ -421,6 +423,7 @@ impl Import {
         self.boot.print("boot", &mut out);
         self.tftp.print("tftp", &mut out);
         self.http.print("http", &mut out);
+        self.dns.print("dns", &mut out);
         out
     }
 }

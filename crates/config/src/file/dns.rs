@@ -106,7 +106,10 @@ impl<'a> Reader<'a> {
     }
 
     fn alias(&mut self, section: &Section<'_>, place: Place) -> Option<Alias> {
-        let keys = [("range", "add the addresses that are changed: range = \"203.0.113.0/24\""), ("to", "add what they become: to = \"10.0.1.0\"")];
+        let keys = [
+            ("range", "add the addresses that are changed: range = \"203.0.113.0/24\""),
+            ("to", "add what they become: to = \"10.0.1.0\""),
+        ];
         let range = self.text(section, "range", text::any_range);
         let to = self.text(section, "to", value::address);
         let mask = self.text(section, "mask", text::mask);
@@ -127,7 +130,10 @@ impl<'a> Reader<'a> {
     }
 
     fn synth(&mut self, section: &Section<'_>, place: Place) -> Option<Synth> {
-        let keys = [("domain", "add the domain of these names: domain = \"lab.example\""), ("range", "add the addresses that get names: range = \"10.0.1.0/24\"")];
+        let keys = [
+            ("domain", "add the domain of these names: domain = \"lab.example\""),
+            ("range", "add the addresses that get names: range = \"10.0.1.0/24\""),
+        ];
         let domain = self.text(section, "domain", text::name);
         let range = self.text(section, "range", text::any_range);
         let prefix = self.text(section, "prefix", |text| Ok(text.to_owned()));
@@ -147,10 +153,14 @@ impl<'a> Reader<'a> {
         read: impl Fn(&str) -> Result<To, Wrong>,
         empty: Option<To>,
     ) -> Vec<Given<Route>> {
-        let keys = [("domain", "add the domain it is about: domain = \"corp.example\""), ("to", "say where it leads: to = \"10.0.1.5\"")];
+        let keys = [
+            ("domain", "add the domain it is about: domain = \"corp.example\""),
+            ("to", "say where it leads: to = \"10.0.1.5\""),
+        ];
         let scopes = self.texts(section, "domain", text::scopes);
         let targets = self.texts(section, "to", read);
-        let is_empty = section.table.get("to").is_some_and(|to| matches!(to.get_ref(), DeValue::Array(list) if list.is_empty()));
+        let is_empty =
+            section.table.get("to").is_some_and(|to| matches!(to.get_ref(), DeValue::Array(list) if list.is_empty()));
         if self.lacks(section, &place, section.path.trim_start_matches("dns."), &keys) {
             return Vec::new();
         }
@@ -159,7 +169,8 @@ impl<'a> Reader<'a> {
             self.mistakes.push(Diagnostic::error("this override leads nowhere").at(place.clone()).fix(fix));
         }
         let targets: Vec<To> = if is_empty { empty.into_iter().collect() } else { bare(targets) };
-        let scopes = scopes.into_iter().flat_map(|given| given.value.into_iter().map(move |scope| (scope, given.place.clone())));
+        let scopes =
+            scopes.into_iter().flat_map(|given| given.value.into_iter().map(move |scope| (scope, given.place.clone())));
         let routes = |(scope, place): (Scope, Place)| {
             let route = move |to: &To| Route { scope: scope.clone(), to: to.clone() };
             targets.iter().map(route).map(|value| Given { value, place: place.clone() }).collect::<Vec<_>>()
@@ -169,7 +180,12 @@ impl<'a> Reader<'a> {
 
     fn record(&mut self, section: &Section<'_>, place: Place, said: &mut said::Dns) {
         let names = self.texts(section, "name", text::record_name);
-        if self.lacks(section, &place, "record", &[("name", "add the name that it is about: name = \"nas.lab.example\"")]) {
+        if self.lacks(
+            section,
+            &place,
+            "record",
+            &[("name", "add the name that it is about: name = \"nas.lab.example\"")],
+        ) {
             return;
         }
         let ttl = self.text(section, "ttl", text::ttl).map(|given| given.value);
@@ -194,8 +210,9 @@ impl<'a> Reader<'a> {
                 let both = std::iter::once(record(&name.value, data)).chain(back);
                 said.records.extend(both.map(|value| Given { value, place: place.clone() }));
             }
-            let others = others.iter().map(|Given { value, place }| {
-                Given { value: record(&name.value, value.clone()), place: place.clone() }
+            let others = others.iter().map(|Given { value, place }| Given {
+                value: record(&name.value, value.clone()),
+                place: place.clone(),
             });
             said.records.extend(others);
             said.interface_names.extend(interface.iter().map(|given| {
@@ -232,7 +249,9 @@ impl<'a> Reader<'a> {
                     let mut read = |part| self.one_text(&path, part, |text| Ok(text.as_bytes().to_vec()));
                     parts.iter().filter_map(|part| read(part).map(|given| given.value)).collect()
                 }
-                _ => self.one_text(&path, value, |text| Ok(text.to_owned())).map_or(Vec::new(), |given| strings(&given.value)),
+                _ => self
+                    .one_text(&path, value, |text| Ok(text.to_owned()))
+                    .map_or(Vec::new(), |given| strings(&given.value)),
             };
             (!strings.is_empty()).then(|| Given { value: Data::Txt(strings), place: place.clone() })
         };

@@ -6,7 +6,7 @@ use dns::{Data, Name, Record};
 use super::rules::hex;
 use super::{Printer, quote, time};
 use crate::value::dns::{
-    show_addresses, show_any_range, show_clients, show_order, show_scope, show_server, show_to, show_ttl, show_word,
+    show_addresses, show_any_range, show_clients, show_order, show_scope, show_to, show_ttl, show_word,
 };
 use crate::{Config, Dns};
 
@@ -92,7 +92,7 @@ impl Printer {
     }
 }
 
-fn is_upstream(route: &Route) -> bool {
+pub(crate) fn is_upstream(route: &Route) -> bool {
     route.scope == Scope::All && matches!(route.to, To::Server(_))
 }
 
@@ -269,14 +269,4 @@ fn txt(strings: &[Vec<u8>]) -> String {
         [one] => one.clone(),
         several => format!("[{}]", several.join(", ")),
     }
-}
-
-/// `192.0.2.1, 192.0.2.2:5353`
-pub fn servers(routes: &[Route]) -> String {
-    let upstream = routes.iter().filter(|route| is_upstream(route));
-    let server = |route: &Route| match &route.to {
-        To::Server(server) => Some(show_server(server)),
-        _ => None,
-    };
-    upstream.filter_map(server).collect::<Vec<_>>().join(", ")
 }

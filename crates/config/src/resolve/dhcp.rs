@@ -243,7 +243,14 @@ impl Resolver<'_> {
     }
 
     /// Complains when `key` was seen before, and remembers where.
-    pub(super) fn unique<K: Ord, T>(&mut self, seen: &mut BTreeMap<K, Place>, key: K, given: &Given<T>, what: &str, fix: &str) {
+    pub(super) fn unique<K: Ord, T>(
+        &mut self,
+        seen: &mut BTreeMap<K, Place>,
+        key: K,
+        given: &Given<T>,
+        what: &str,
+        fix: &str,
+    ) {
         let place = given.place.clone();
         match seen.get(&key) {
             None => drop(seen.insert(key, place)),

@@ -8,6 +8,7 @@ use dns::{Data, Name};
 
 use super::{Resolver, Subnet, value};
 use crate::diagnostic::Diagnostic;
+use crate::print::dns::is_forward;
 use crate::said::Given;
 use crate::surroundings::Entry;
 use crate::value::dns::show_scope;
@@ -18,7 +19,17 @@ const PORT: u16 = 53;
 
 /// Top-level domains that the world's DNS does not have, and never will: names in them are known here or nowhere.
 const OF_NOBODY_ELSE: &[&str] = &[
-    "lan", "home", "internal", "intranet", "private", "corp", "local", "localdomain", "localhost", "test", "example",
+    "lan",
+    "home",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "local",
+    "localdomain",
+    "localhost",
+    "test",
+    "example",
     "invalid",
 ];
 
@@ -33,7 +44,9 @@ impl Resolver<'_> {
         self.check_cache_and_filters();
         let mut settings = said.settings.clone();
         let upstream = said.upstream.iter().map(|given| Route { scope: Scope::All, to: To::Server(given.value) });
-        settings.routes = upstream.chain(said.routes.iter().map(|given| given.value.clone())).collect();
+        let (forwards, overrides): (Vec<_>, Vec<_>) =
+            said.routes.iter().map(|given| given.value.clone()).partition(is_forward);
+        settings.routes = upstream.chain(forwards).chain(overrides).collect();
         let domain = self.said.dhcp.domain.as_ref().and_then(|given| given.value.parse::<Name>().ok());
         settings.routes.extend(self.own_domain(domain.as_ref()));
         settings.local.records = said.records.iter().map(|given| given.value.clone()).collect();
@@ -137,9 +150,14 @@ impl Resolver<'_> {
     /// What leads to two places at once.
     fn check_routes(&mut self) {
         let said = &self.said.dns.routes;
+        for given in said.iter().filter(|given| given.value.scope == Scope::All && is_forward(&given.value)) {
+            let fix = "write upstream = [\"192.0.2.1\"] in [dns], and leave this out";
+            self.error("all names lead upstream, and need no forward of their own", &given.place, fix);
+        }
         for (at, given) in said.iter().enumerate() {
             let same = |earlier: &&Given<Route>| earlier.value.scope == given.value.scope;
-            let Some(earlier) = said[..at].iter().filter(same).find(|earlier| !go_together(&earlier.value.to, &given.value.to))
+            let Some(earlier) =
+                said[..at].iter().filter(same).find(|earlier| !go_together(&earlier.value.to, &given.value.to))
             else {
                 continue;
             };

@@ -41,7 +41,7 @@ pub(crate) fn record_name(text: &str) -> Read<Name> {
     }
 }
 
-/// `corp.example`: the domain and all below it; `*oogle.example`: all that ends so; `*`: every name; `*.`: names of one
+/// `corp.example`: the domain and all below it; `*.corp.example`: all below it; `*oogle.example`: all that ends so; `*`: every name; `*.`: names of one
 /// label; `10.2.0.0/16`: the names of these addresses.
 pub(crate) fn scopes(text: &str) -> Read<Vec<Scope>> {
     if let Ok(net) = text.parse::<IpNet>() {
@@ -50,10 +50,7 @@ pub(crate) fn scopes(text: &str) -> Read<Vec<Scope>> {
     let scope = match text.strip_prefix('*') {
         Some("") => Scope::All,
         Some(".") => Scope::Plain,
-        Some(rest) if rest.starts_with('.') => {
-            let what = format!("`{text}` is not a domain");
-            return Err(wrong(what, format!("write `{}`: it stands for all that is below it as well", &rest[1..])));
-        }
+        Some(rest) if rest.starts_with('.') => Scope::Below(name(&rest[1..])?),
         Some(rest) => Scope::Ending(name(rest)?),
         None => Scope::Domain(name(text)?),
     };
@@ -81,6 +78,7 @@ pub(crate) fn show_scope(scope: &Scope) -> String {
         Scope::All => "*".to_owned(),
         Scope::Plain => "*.".to_owned(),
         Scope::Domain(name) => name.to_string(),
+        Scope::Below(name) => format!("*.{name}"),
         Scope::Ending(name) => format!("*{name}"),
     }
 }
@@ -205,7 +203,9 @@ fn shown<T: PartialEq>(value: T, choices: &[(&'static str, T)]) -> &'static str 
 pub(crate) fn ttl(text: &str) -> Read<u32> {
     let time = duration(text)?;
     let secs = u32::try_from(time.as_secs()).ok().filter(|secs| *secs < 1 << 31 && time.subsec_nanos() == 0);
-    secs.ok_or_else(|| wrong(format!("a TTL cannot be {text}"), "write whole seconds or more, such as 5m, up to 68 years"))
+    secs.ok_or_else(|| {
+        wrong(format!("a TTL cannot be {text}"), "write whole seconds or more, such as 5m, up to 68 years")
+    })
 }
 
 /// `never`, `always`, or for how long.
@@ -380,7 +380,8 @@ mod tests {
         assert_eq!(server("192.0.2.1#5353"), server("192.0.2.1:5353"));
         assert_eq!(server("2001:db8::1#5353"), server("[2001:db8::1]:5353"));
         assert_eq!(server("192.0.2.1@10.0.0.2").unwrap().from, Some("10.0.0.2:0".parse().unwrap()));
-        for bad in ["", "dns.example", "192.0.2.1:70000", "192.0.2.1:0", "0.0.0.0", "192.0.2.1@::1", "1.1.1.1@a/b", "@"] {
+        for bad in ["", "dns.example", "192.0.2.1:70000", "192.0.2.1:0", "0.0.0.0", "192.0.2.1@::1", "1.1.1.1@a/b", "@"]
+        {
             assert!(server(bad).is_err(), "{bad}");
         }
         let text = "192.0.2.1:70000@eth0";
@@ -397,7 +398,8 @@ mod tests {
         assert_eq!(zones("fd00::/8"), ["d.f.ip6.arpa"]);
         assert_eq!(zones("*"), ["*"]);
         assert_eq!(zones("*oogle.example"), ["*oogle.example"]);
-        assert!(scopes("*.example.org").unwrap_err().fix.contains("`example.org`"));
+        assert_eq!(zones("*.example"), ["*.example"]);
+        assert!(scopes("*.").is_ok() && scopes("*..").is_err() && scopes("").is_err());
     }
 
     #[test]

@@ -16,6 +16,11 @@ const FILES: &[&str] = &[
     "/srv/menu.ipxe",
     "/srv/other/initrd.img",
     "/srv/other/my kernel",
+    "/srv/hosts.d/more",
+    "/srv/hosts",
+    "/srv/resolv.conf",
+    "/etc/hosts",
+    "/etc/resolv.conf",
     "/srv/tftp/pxelinux.0",
     "/srv/tftp/grub/grubx64.efi",
     "/srv/netboot/text/pxelinux.0",
@@ -82,6 +87,7 @@ pub fn read_flags(line: &str) -> Flags {
             "--proxy" => flags.proxy = true,
             "--no-tftp" => flags.no_tftp = true,
             "--no-http" => flags.no_http = true,
+            "--no-dns" => flags.no_dns = true,
             _ => {
                 let value = words.next().unwrap_or_else(|| panic!("{flag} needs a value")).to_owned();
                 with_value(&mut flags, flag, value);
