@@ -6,7 +6,7 @@
 mod scenarios;
 
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 use journal::{Event, Step, Style, Terminal, Timeline};
 use mac::Mac;
@@ -40,7 +40,7 @@ fn host() -> Vec<Event> {
     let at = after_millis(-2000);
     let listening = |service: &str, address: &str| Step::Listening {
         service: service.to_owned(),
-        at: address.parse::<SocketAddrV4>().expect("written as address:port"),
+        at: address.parse::<SocketAddr>().expect("written as address:port"),
     };
     [
         Step::Host { action: "made bridge net with 10.0.1.1/24".to_owned() },

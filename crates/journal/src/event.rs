@@ -266,7 +266,7 @@ pub enum Step {
     Listening {
         service: String,
         #[serde(rename = "address")]
-        at: SocketAddrV4,
+        at: SocketAddr,
     },
     /// Worth a person's attention. `fix`: what to do about it.
     Warning {

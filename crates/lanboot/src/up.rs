@@ -195,6 +195,7 @@ pub fn bind(loaded: &Loaded, address: Ipv4Net) -> Result<Bound, Diagnostics> {
         dhcp: config.dhcp.clone(),
         tftp: config.tftp.clone(),
         http: config.http.clone(),
+        dns: config.dns.clone(),
         policy: config.boot.clone(),
         files: setup::files(config)?,
         file_rules: config.file_rules,

@@ -1,6 +1,7 @@
 //! The outside world: every socket that clients reach, the clock, and the loops that ask the pure crates.
 
 pub mod dhcp;
+pub mod dns;
 pub mod dns_log;
 pub mod files;
 pub mod http_boot;

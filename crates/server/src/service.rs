@@ -1,22 +1,24 @@
 //! All services of one network: their sockets opened first, then everything started together.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::DnsAt;
 use ipnet::Ipv4Net;
 use journal::{Journal, Step};
 use leases::LeaseStore;
 use tokio::runtime::Runtime;
 
 use crate::dhcp::{self, DhcpService, Order};
+use crate::dns::{self, DnsService};
 use crate::files::{Files, Report};
 use crate::http_boot::{self, Limits};
 use crate::machines::Machines;
 use crate::made::Made;
 use crate::net::{
-    self, ArpSocket, DhcpSocket, EchoSocket, ForwardSocket, Interface, OpenError, PxeSocket, RouterSocket,
+    self, ArpSocket, DhcpSocket, DnsSockets, EchoSocket, ForwardSocket, Interface, OpenError, PxeSocket, RouterSocket,
 };
 use crate::report::Reporter;
 use crate::tftp;
@@ -28,6 +30,7 @@ pub struct Settings {
     pub dhcp: Option<config::Dhcp>,
     pub tftp: Option<config::Tftp>,
     pub http: Option<config::Http>,
+    pub dns: Option<config::Dns>,
     pub policy: boot::Policy,
     pub files: Files,
     pub file_rules: config::FileRules,
@@ -93,11 +96,14 @@ pub struct Bound {
     tftp: Vec<(Link, UdpSocket)>,
     http: Vec<(Link, TcpListener)>,
     orders: Vec<Order>,
+    dns: Vec<DnsSockets>,
+    dns_orders: Vec<dns::Order>,
 }
 
 /// The services at work; dropping it ends them all.
 pub struct Running {
     pub dhcp: Option<DhcpService>,
+    pub dns: Option<DnsService>,
     runtime: Option<Runtime>,
     pub machines: Arc<Machines>,
 }
@@ -125,7 +131,8 @@ impl Bound {
         }
         let relays = settings.dhcp.as_ref().is_some_and(|dhcp| !dhcp.relays.is_empty());
         let forward = relays.then(ForwardSocket::open).transpose()?;
-        Ok(Bound { settings, dhcp, forward, tftp, http, orders: Vec::new() })
+        let dns = settings.dns.as_ref().map(|dns| open_dns(dns, &settings.links)).transpose()?.unwrap_or_default();
+        Ok(Bound { settings, dhcp, forward, tftp, http, orders: Vec::new(), dns, dns_orders: Vec::new() })
     }
 
     /// What the DHCP service is to do before it serves.
@@ -133,12 +140,17 @@ impl Bound {
         self.orders.push(order);
     }
 
+    /// What the DNS service is to do before it serves.
+    pub fn order_dns(&mut self, order: dns::Order) {
+        self.dns_orders.push(order);
+    }
+
     /// Starts serving. `store`: where leases are kept; not used when DHCP is off.
     ///
     /// # Errors
     /// When the kernel gives no more threads or descriptors.
     pub fn start(self, store: Box<dyn LeaseStore>, journal: Journal) -> io::Result<Running> {
-        let Bound { settings, dhcp, forward, tftp, http, orders } = self;
+        let Bound { settings, dhcp, forward, tftp, http, mut orders, dns, dns_orders } = self;
         let machines = Arc::new(Machines::default());
         remember(&machines, store.as_ref());
         let reporter = Reporter { journal, machines: machines.clone() };
@@ -155,7 +167,7 @@ impl Bound {
         };
         let listening = |service: &str, port: u16, address: Ipv4Addr| Step::Listening {
             service: service.into(),
-            at: SocketAddrV4::new(address, port),
+            at: SocketAddr::from((address, port)),
         };
         // File services share two threads: enough for hundreds of transfers, and both cores of a small machine.
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -190,6 +202,12 @@ impl Bound {
             };
             runtime.spawn(watched("HTTP", reporter.clone(), http_boot::serve(listener, service)));
         }
+        let start_dns = |config| DnsService::start(config, dns, reporter.clone(), dns_orders);
+        let dns = settings.dns.map(start_dns).transpose()?;
+        if let Some((dns, terms)) = dns.as_ref().zip(settings.dhcp.as_ref()) {
+            let mut names = dns::Names::new(dns.orders(), terms.clone());
+            orders.push(Order::Watch(Box::new(move |change| names.take(change))));
+        }
         let dhcp = match settings.dhcp {
             Some(terms) if !dhcp.is_empty() => {
                 let (links, sockets): (Vec<_>, Vec<_>) = dhcp.into_iter().unzip();
@@ -204,7 +222,7 @@ impl Bound {
             }
             _ => None,
         };
-        Ok(Running { dhcp, runtime: Some(runtime), machines })
+        Ok(Running { dhcp, dns, runtime: Some(runtime), machines })
     }
 }
 
@@ -214,6 +232,14 @@ impl Drop for Running {
             runtime.shutdown_timeout(Duration::from_millis(200));
         }
     }
+}
+
+/// DNS's sockets: where the configuration says, or where all else is served from.
+fn open_dns(config: &config::Dns, links: &[Link]) -> Result<Vec<DnsSockets>, OpenError> {
+    let of_link = |link: &Link| DnsAt { interface: link.interface.name.clone(), address: link.address().addr().into() };
+    let own = || links.iter().filter(|link| link.is_itself_served()).map(of_link).collect();
+    let at = if config.at.is_empty() { own() } else { config.at.clone() };
+    at.iter().map(|at| DnsSockets::open(at, config.port)).collect()
 }
 
 /// The lease records tell whose the addresses are that were given before we were started.

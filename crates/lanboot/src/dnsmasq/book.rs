@@ -108,6 +108,7 @@ impl Book {
             }
             LeaseChange::Given { record, renewal, about } => self.given(&record, renewal, about),
             LeaseChange::Ended(address) => self.end(address),
+            LeaseChange::Elsewhere(_) => {}
         }
     }
 

@@ -24,6 +24,8 @@ pub enum LeaseChange {
     Given { record: Record, renewal: bool, about: Box<About> },
     /// Given back, or found in use by somebody else.
     Ended(Ipv4Addr),
+    /// None of ours: a machine that booted from us took this address from another server.
+    Elsewhere(Ipv4Addr),
 }
 
 /// What a request said, beyond what its lease keeps.

@@ -136,10 +136,10 @@ impl Engine {
         at
     }
 
-    /// From now on tells what becomes of leases, all that are known first.
-    pub fn watch(&mut self) {
+    /// From now on tells what becomes of leases. Returns all that are known.
+    pub fn watch(&mut self) -> LeaseChange {
         self.watched = true;
-        self.effects.push(Effect::Lease(LeaseChange::Known(self.store.list().cloned().collect())));
+        LeaseChange::Known(self.store.list().cloned().collect())
     }
 
     /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from

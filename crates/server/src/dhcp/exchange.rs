@@ -157,10 +157,11 @@ impl Engine {
             Ok(lease) => {
                 self.holds.release(lease.address());
                 self.machines.has_address(facts.mac, lease.address(), now.running);
-                self.send_after(now, delay, lease.address(), link, draft.finish(&lease));
+                // Before it hears of it: a machine may look up its own name at once.
                 if let Some(about) = about {
                     self.effects.push(Effect::Lease(LeaseChange::Given { record: lease.record(), renewal, about }));
                 }
+                self.send_after(now, delay, lease.address(), link, draft.finish(&lease));
                 let step = Step::DhcpAck {
                     stage: facts.stage,
                     address: lease.address(),

@@ -130,7 +130,7 @@ impl DhcpService {
             stop: stop.clone(),
             orders: orders.clone(),
             send_fails: false,
-            watcher: None,
+            watchers: Vec::new(),
         };
         let run = move || {
             // A fault in here must not look like a quiet network.
@@ -163,7 +163,7 @@ pub enum Order {
     Readdress { interface: String, addresses: Vec<Ipv4Net> },
     /// Say this to whoever runs us, and what to do about it.
     Warn { text: String, fix: String },
-    /// Tell here what becomes of leases, all that are known first; in place of who was told before.
+    /// Tell here too what becomes of leases, all that are known first.
     Watch(Box<dyn FnMut(LeaseChange) + Send>),
 }
 
@@ -200,7 +200,7 @@ struct Loop {
     orders: Orders,
     /// That sending fails is said once.
     send_fails: bool,
-    watcher: Option<Box<dyn FnMut(LeaseChange) + Send>>,
+    watchers: Vec<Box<dyn FnMut(LeaseChange) + Send>>,
 }
 
 struct LinkState {
@@ -279,9 +279,9 @@ impl Loop {
                         _ => self.links.push(state),
                     }
                 }
-                Order::Watch(watcher) => {
-                    self.watcher = Some(watcher);
-                    self.engine.watch();
+                Order::Watch(mut watcher) => {
+                    watcher(self.engine.watch());
+                    self.watchers.push(watcher);
                 }
             }
         }
@@ -324,9 +324,7 @@ impl Loop {
                 Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
                 Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
                 Effect::Lease(change) => {
-                    if let Some(watcher) = &mut self.watcher {
-                        watcher(change);
-                    }
+                    self.watchers.iter_mut().for_each(|watcher| watcher(change.clone()));
                     continue;
                 }
                 Effect::Happened { link, machine, step } => {

@@ -13,6 +13,7 @@ use dhcp::v4::{Destination, Draft, MessageType, Packet, code};
 use journal::{Stage, Step};
 use leases::Clock;
 
+use super::changes::LeaseChange;
 use super::engine::{Effect, Engine};
 use super::request::Ctx;
 
@@ -91,6 +92,9 @@ impl Engine {
         let address = ctx.packet.address(code::REQUESTED_ADDRESS).unwrap_or(ctx.packet.ciaddr());
         if ctx.packet.message_type() == Some(MessageType::Request) && !address.is_unspecified() {
             self.has_address(ctx, address);
+            if self.watched {
+                self.effects.push(Effect::Lease(LeaseChange::Elsewhere(address)));
+            }
             let server = ctx.packet.address(code::SERVER_ID);
             return self.happened(Some(machine), Step::AddressElsewhere { stage, address, server });
         }

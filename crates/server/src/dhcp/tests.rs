@@ -479,9 +479,8 @@ fn full() -> StoreError {
 fn who_keeps_books_hears_of_each_lease_and_what_its_request_said() {
     let mut bench = Bench::new(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
     let address = bench.boots(mac(1));
-    bench.engine.watch();
-    let known = bench.out().changes;
-    assert!(matches!(&known[..], [LeaseChange::Known(records)] if records.len() == 1), "{known:?}");
+    let known = bench.engine.watch();
+    assert!(matches!(&known, LeaseChange::Known(records) if records.len() == 1), "{known:?}");
     let asked = message(mac(1), &[(53, &[3]), (50, &address.octets()), (12, b"db1"), (60, b"udhcp"), (55, &[1, 3])]);
     let changes = bench.hears(&asked).changes;
     let [LeaseChange::Given { record, renewal: false, about }] = &changes[..] else { panic!("{changes:?}") };

@@ -2,6 +2,7 @@
 
 mod arp;
 mod dhcp;
+mod dns;
 mod echo;
 mod forward;
 mod frame;
@@ -11,6 +12,7 @@ mod router;
 
 pub use arp::ArpSocket;
 pub use dhcp::DhcpSocket;
+pub use dns::DnsSockets;
 pub use echo::EchoSocket;
 pub use forward::ForwardSocket;
 pub use neighbours::mac_of;

@@ -1,0 +1,125 @@
+//! An address of ours that answers: queries over UDP taken and answered by the dozen.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::Instant;
+
+use config::DnsAt;
+use dns::{Client, Handled, Transport};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::burst::{BURST, Burst, Replies};
+use super::{Edge, tcp};
+use crate::net::DnsSockets;
+
+/// Bursts after which others of this thread have their turn.
+const BURSTS: usize = 8;
+
+pub(super) struct Listener {
+    pub at: DnsAt,
+    pub address: SocketAddr,
+    /// The kernel's number of its interface; 0: there is none of this name now.
+    pub index: Cell<u32>,
+    by: u64,
+    udp: UdpSocket,
+    /// Replies that came later, and are to be sent together.
+    pending: RefCell<Vec<(SocketAddr, Vec<u8>)>>,
+    tasks: RefCell<Vec<AbortHandle>>,
+}
+
+impl Listener {
+    /// `by`: what its clients are known by.
+    ///
+    /// # Errors
+    /// When the kernel has no room to watch the sockets.
+    pub fn start(edge: &Rc<Edge>, sockets: DnsSockets, by: u64) -> io::Result<Rc<Listener>> {
+        let DnsSockets { at, address, udp, tcp } = sockets;
+        let tcp = tokio::net::TcpListener::from_std(tcp)?;
+        let listener = Rc::new(Listener {
+            at,
+            address,
+            index: Cell::default(),
+            by,
+            udp: UdpSocket::from_std(udp)?,
+            pending: RefCell::default(),
+            tasks: RefCell::default(),
+        });
+        let tasks = [
+            spawn_local(hear(edge.clone(), listener.clone())),
+            spawn_local(tcp::accept(edge.clone(), listener.clone(), tcp)),
+        ];
+        listener.tasks.borrow_mut().extend(tasks.iter().map(|task| task.abort_handle()));
+        Ok(listener)
+    }
+
+    pub fn stop(&self) {
+        self.tasks.borrow_mut().drain(..).for_each(|task| task.abort());
+    }
+
+    /// A reply for [`Listener::send_pending`].
+    pub fn push(&self, to: SocketAddr, octets: Vec<u8>) {
+        self.pending.borrow_mut().push((to, octets));
+    }
+
+    pub fn send_pending(&self, replies: &mut Replies) {
+        let socket = self.udp.as_fd();
+        for (to, octets) in self.pending.borrow_mut().drain(..) {
+            *replies.next() = octets;
+            replies.push(to);
+            if replies.is_full() {
+                replies.send(socket);
+            }
+        }
+        replies.send(socket);
+    }
+
+    /// Answers what has come.
+    ///
+    /// # Errors
+    /// `WouldBlock` once that was all.
+    fn serve(&self, edge: &Edge, burst: &mut Burst) -> io::Result<()> {
+        let socket = self.udp.as_fd();
+        let count = burst.receive(socket)?;
+        let now = Instant::now();
+        let (mut resolver, mut clients) = (edge.resolver.borrow_mut(), edge.clients.borrow_mut());
+        for at in 0..count {
+            let Some((arrived, replies)) = burst.arrived(at) else { continue };
+            if arrived.from.port() == 0 || !clients.admit(arrived.from.ip(), arrived.interface, &edge.reporter) {
+                continue;
+            }
+            let client = Client {
+                address: arrived.from,
+                local: self.at.address,
+                interface: arrived.interface,
+                transport: Transport::Udp,
+                by: self.by,
+            };
+            if resolver.handle_query(now, &client, arrived.octets, replies.next()) == Handled::Reply {
+                replies.push(arrived.from);
+            }
+        }
+        burst.replies.send(socket);
+        if count < BURST { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+}
+
+async fn hear(edge: Rc<Edge>, listener: Rc<Listener>) {
+    while listener.udp.readable().await.is_ok() {
+        for _ in 0..BURSTS {
+            // Who was given a lease just now may ask for its name already.
+            edge.obey();
+            let serve = || listener.serve(&edge, &mut edge.burst.borrow_mut());
+            let served = edge.guarded(|| listener.udp.try_io(Interest::READABLE, serve));
+            edge.orders.wake();
+            if matches!(served, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock) {
+                break;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
