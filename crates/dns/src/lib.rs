@@ -1,26 +1,28 @@
 //! The DNS of a LAN: names that are known here, and all others through a cache of what upstream servers say.
 //!
 //! [`Resolver`] takes queries, upstream answers and a clock, and gives replies and upstream queries. [`local`] knows the
-//! names of configuration, hosts files and leases; [`cache`] keeps answers as octets ready to send; [`forward`] follows the
+//! names of configuration, hosts files and leases; [`cache`] keeps answers as octets ready to send; `forward` follows the
 //! queries in flight. Nothing here opens a socket, reads a file or a clock.
 
 pub mod answer;
 pub mod cache;
 pub mod compose;
-pub mod forward;
+mod forward;
 pub mod hosts;
 pub mod local;
 pub mod lookups;
 pub mod name;
+mod private;
 pub mod query;
 pub mod random;
 pub mod record;
 pub mod reply;
 pub mod resolv;
 pub mod resolver;
-pub mod routes;
+mod routes;
 pub mod settings;
-pub mod upstream;
+mod slots;
+mod upstream;
 mod wire;
 
 pub use answer::{Age, Answer, Told};

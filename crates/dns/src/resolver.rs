@@ -1,10 +1,20 @@
 //! The whole service without its sockets: queries and upstream answers in, replies and upstream queries out.
 
+mod answering;
+mod asking;
+mod reading;
+mod refusing;
+
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use crate::forward::Forward;
+use crate::lookups::Watched;
+use crate::random::Random;
+use crate::routes::Routes;
 use crate::settings::{Server, Settings};
-use crate::{Name, Rcode, Rtype};
+use crate::{Limits, Name, Rcode, Rtype};
 
 /// Who asks, and how to reach them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +116,25 @@ pub enum Failure {
 
 /// The service.
 pub struct Resolver {
-    #[expect(dead_code, reason = "until queries are answered")]
     settings: Settings,
+    resolv: Vec<Server>,
+    routes: Routes,
+    forward: Forward,
+    watched: Watched,
+    effects: VecDeque<Effect>,
+    /// Of queries, counted from 1.
+    serial: u64,
+    counts: Counts,
+    /// The latest time that we were told: setters have none of their own.
+    now: Option<Instant>,
+    /// A reply being made for somebody who waited.
+    reply: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    locally: u64,
+    stale: u64,
 }
 
 /// An interface of ours with its addresses, for answers that depend on it.
@@ -122,48 +149,73 @@ pub struct Interface {
 impl Resolver {
     /// `seed`: of what must not be guessed; from the kernel's random numbers.
     pub fn new(settings: Settings, seed: [u8; 32]) -> Resolver {
-        let _ = seed;
-        Resolver { settings }
+        let mut forward = Forward::new(settings.forward.clone(), Random::new(seed));
+        forward.log = settings.log;
+        let mut resolver = Resolver {
+            resolv: Vec::new(),
+            routes: Routes::default(),
+            forward,
+            watched: Watched::default(),
+            effects: VecDeque::new(),
+            serial: 0,
+            counts: Counts::default(),
+            now: None,
+            reply: Vec::new(),
+            settings,
+        };
+        resolver.route();
+        resolver
     }
 
     /// A client's message. `out` is emptied, and holds the reply if there is one.
     pub fn handle_query(&mut self, now: Instant, client: &Client, octets: &[u8], out: &mut Vec<u8>) -> Handled {
-        let _ = (now, client, octets, out);
-        Handled::Dropped
+        self.wake(now);
+        asking::handle(self, now, client, octets, out)
     }
 
     /// An upstream server's message to the port that the query `token` left from.
     pub fn handle_answer(&mut self, now: Instant, token: Token, octets: &[u8]) {
-        let _ = (now, token, octets);
+        self.wake(now);
+        answering::handle(self, now, token, octets);
     }
 
     /// A query could not be sent, or the kernel says that nobody hears it.
     pub fn handle_unreachable(&mut self, now: Instant, token: Token) {
-        let _ = (now, token);
+        self.wake(now);
+        answering::unreachable(self, now, token);
     }
 
     /// When something is due; `None`: nothing is.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.forward.poll_timeout()
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.wake(now);
+        while let Some(ended) = self.forward.handle_timeout(now, &mut self.effects) {
+            if let Some(ended) = ended {
+                answering::failed(self, now, ended);
+            }
+        }
     }
 
     /// What is to be done now.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect> + '_ {
-        std::iter::empty()
+        self.effects.drain(..)
     }
 
     /// Takes other settings; the cache stays, unless they make it wrong.
     pub fn reconfigure(&mut self, settings: Settings) {
-        let _ = settings;
+        self.forward.reconfigure(settings.forward.clone());
+        self.forward.log = settings.log;
+        self.settings = settings;
+        self.route();
     }
 
     /// Upstream servers by resolv.conf, in its order.
     pub fn set_servers(&mut self, servers: Vec<Server>) {
-        let _ = servers;
+        self.resolv = servers;
+        self.route();
     }
 
     /// The hosts files as they are now: each file's path, which logs show, with its text.
@@ -187,7 +239,7 @@ impl Resolver {
 
     /// From now on look-ups of the client with this address are told, for the time that a boot takes.
     pub fn watch(&mut self, now: Instant, client: IpAddr) {
-        let _ = (now, client);
+        self.watched.watch(now, client);
     }
 
     /// Forgets all that upstream servers said.
@@ -195,7 +247,31 @@ impl Resolver {
 
     /// Figures for people.
     pub fn statistics(&self) -> Statistics {
-        Statistics::default()
+        Statistics {
+            forwarded: self.forward.forwarded,
+            answered_locally: self.counts.locally,
+            answered_stale: self.counts.stale,
+            servers: self.forward.upstreams.statistics(),
+            ..Statistics::default()
+        }
+    }
+
+    /// Lays out anew who answers for which names.
+    fn route(&mut self) {
+        self.routes = Routes::new(&self.settings.routes, &self.resolv);
+        self.forward.set_servers(self.now, self.routes.servers(), &mut self.effects);
+    }
+
+    /// Time goes on; what waited for the first time that we are told is done.
+    fn wake(&mut self, now: Instant) {
+        if self.now.is_none() {
+            self.forward.look_for_loops(now, &mut self.effects);
+        }
+        self.now = Some(now);
+    }
+
+    fn limits(&self, client: &Client) -> Limits {
+        Limits { transport: client.transport, payload: self.settings.forward.edns_max }
     }
 }
 

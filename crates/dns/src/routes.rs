@@ -233,9 +233,11 @@ mod tests {
     /// As text: ports of servers, addresses, or what is not there.
     fn way(routes: &Routes, asked: &str, kind: Rtype) -> String {
         match routes.way(name(asked).as_wire(), kind, || asked.starts_with("known")) {
-            Way::Servers { among, .. } => {
-                among.iter().map(|index| routes.servers()[*index].address.port().to_string()).collect::<Vec<_>>().join(" ")
-            }
+            Way::Servers { among, .. } => among
+                .iter()
+                .map(|index| routes.servers()[*index].address.port().to_string())
+                .collect::<Vec<_>>()
+                .join(" "),
             Way::Addresses { v4, v6 } => {
                 let (v4, v6) = (v4.iter().map(|a| a.to_string()), v6.iter().map(|a| a.to_string()));
                 v4.chain(v6).collect::<Vec<_>>().join(" ")
@@ -247,7 +249,8 @@ mod tests {
 
     #[test]
     fn the_longest_domain_decides() {
-        let routes = routes(&[">1", "two.test>2", "back.two.test~", "*oogle.test>3", "*.sub.test>4", "sub.test>5", "//>6"]);
+        let routes =
+            routes(&[">1", "two.test>2", "back.two.test~", "*oogle.test>3", "*.sub.test>4", "sub.test>5", "//>6"]);
         for (asked, to) in [
             ("www.two.test", "2"),
             ("two.test", "2"),
@@ -268,7 +271,8 @@ mod tests {
     #[test]
     fn whole_labels_stand_before_endings() {
         let routes = routes(&["two.test>2", "*two.test>3", "*.sub.test>4", "*sub.test>5", "*o.test>6"]);
-        for (asked, to) in [("two.test", "2"), ("a.two.test", "2"), ("xtwo.test", "3"), ("a.sub.test", "4"), ("zo.test", "6")]
+        for (asked, to) in
+            [("two.test", "2"), ("a.two.test", "2"), ("xtwo.test", "3"), ("a.sub.test", "4"), ("zo.test", "6")]
         {
             assert_eq!(way(&routes, asked, Rtype::A), to, "{asked}");
         }
