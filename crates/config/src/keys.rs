@@ -273,9 +273,20 @@ pub fn of(section: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| key.section == section)
 }
 
+/// What people who know other DNS servers write, and what it is called here.
+const SYNONYMS: &[(&str, &str, &str)] = &[
+    ("dns", "server", "upstream"),
+    ("dns", "servers", "upstream"),
+    ("dns", "nameserver", "upstream"),
+    ("dns", "nameservers", "upstream"),
+    ("dns", "address", "override"),
+    ("dns", "host", "record"),
+];
+
 /// The key that somebody who wrote the unknown key `name` into `section` probably meant.
 pub(crate) fn meant(section: &str, name: &str) -> Option<&'static Key> {
-    let near = nearest(name, of(section).map(|key| key.name));
+    let synonym = SYNONYMS.iter().find(|(of, other, _)| (*of, *other) == (section, name));
+    let near = synonym.map(|(.., name)| *name).or_else(|| nearest(name, of(section).map(|key| key.name)));
     match near {
         Some(near) => of(section).find(|key| key.name == near),
         None => KEYS.iter().find(|key| key.name == name && !key.section.is_empty()),

@@ -159,13 +159,20 @@ pub struct Dns {
     pub expand_hosts: Option<Given<bool>>,
     pub clients: Option<Given<DnsClients>>,
     pub max_tcp: Option<Given<usize>>,
-    /// Those of `[[dns.forward]]`, then those of `[[dns.override]]`, each with the place of its domain.
-    pub routes: Vec<Given<Route>>,
+    /// Those of `[[dns.forward]]`, then those of `[[dns.override]]`.
+    pub routes: Vec<DnsRoute>,
     /// Each with the place of its data.
     pub records: Vec<Given<Record>>,
     pub interface_names: Vec<OfInterface>,
     /// The rest, which needs nothing else to be understood; the above is not in it.
     pub settings: Settings,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnsRoute {
+    pub route: Route,
+    pub domain_place: Place,
+    pub to_place: Place,
 }
 
 impl Said {

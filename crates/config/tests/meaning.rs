@@ -246,3 +246,89 @@ fn a_file_that_cannot_be_read_is_an_error_with_a_remedy() {
          fix: name an existing file with -c, or use flags alone: lanboot up --help shows them"
     );
 }
+
+fn dns(file: &str) -> config::Dns {
+    config("", &format!("[network]\nbridge = \"net\"\naddress = \"10.0.1.1/24\"\n{file}")).dns.expect("DNS is served")
+}
+
+#[test]
+fn dns_is_answered_where_addresses_are_given_out() {
+    let on = |flags: &str, file: &str| {
+        let config = config(&format!("--bridge net=10.0.1.1/24 {flags}"), file);
+        (config.dns.is_some(), config.dhcp.map(|dhcp| dhcp.dns))
+    };
+    let us = || Some(vec![Ipv4Addr::UNSPECIFIED]);
+    assert_eq!(on("", ""), (true, us()));
+    assert_eq!(on("--no-dns", ""), (false, Some(vec![])));
+    assert_eq!(on("--no-dns", "[dns]\nupstream = \"9.9.9.9\"\n"), (false, Some(vec![])));
+    assert_eq!(on("--proxy", ""), (false, Some(vec![])));
+    assert_eq!(on("--proxy", "[dns]\nenabled = true\n"), (true, us()));
+    assert_eq!(on("--no-dhcp", ""), (false, None));
+    assert_eq!(on("--no-dhcp", "[dns]\nupstream = \"9.9.9.9\"\n"), (true, None));
+    assert_eq!(on("", "[dhcp]\ndns = \"9.9.9.9\"\n"), (true, Some(vec![ip("9.9.9.9")])), "what is said counts");
+    assert_eq!(on("", "[dhcp]\ndns = []\n"), (true, Some(vec![])));
+    assert_eq!(on("", "[dns]\nport = 5353\n"), (true, Some(vec![])), "nobody would find us there");
+}
+
+#[test]
+fn a_dns_that_says_nothing_asks_whom_this_host_asks() {
+    let dns = dns("[dns]\n");
+    assert_eq!(dns.settings, dns::Settings { local: dns.settings.local.clone(), ..Default::default() });
+    assert_eq!(dns.settings.local, dns::settings::Local { expand_hosts: true, ..Default::default() });
+    assert_eq!((dns.resolv.files, dns.resolv.watched), (vec!["/etc/resolv.conf".into()], true));
+    assert_eq!(dns.hosts.paths, [Path::new("/etc/hosts")]);
+    assert!(dns.hosts.watched && dns.hosts.loopback_is_us && dns.at.is_empty());
+    assert_eq!((dns.port, dns.clients), (53, config::DnsClients::Neighbours));
+}
+
+#[test]
+fn upstream_takes_the_place_of_the_hosts() {
+    assert_eq!(dns("[dns]\nupstream = \"9.9.9.9\"\n").resolv.files, [Path::new(""); 0]);
+    assert_eq!(dns("[dns]\nupstream = []\n").resolv.files, [Path::new(""); 0]);
+    let both = dns("[dns]\nupstream = \"9.9.9.9\"\nresolv = \"resolv.conf\"\n");
+    assert_eq!((both.upstream(), both.resolv.files), (vec!["9.9.9.9".into()], vec!["/srv/resolv.conf".into()]));
+}
+
+#[test]
+fn names_of_a_domain_that_nobody_else_has_are_asked_of_nobody() {
+    use dns::settings::{Route, Scope, To};
+    let route = |domain: &str, to| Route { scope: Scope::Domain(domain.parse().unwrap()), to };
+    let routes = |domain: &str, rest: &str| dns(&format!("[dhcp]\ndomain = \"{domain}\"\n{rest}")).settings.routes;
+    assert_eq!(routes("lan", ""), [route("lan", To::Nobody)]);
+    assert_eq!(routes("Lab.Home.Arpa", ""), [route("lab.home.arpa", To::Nobody)]);
+    assert_eq!(routes("example.com", ""), []);
+    assert_eq!(routes("island", ""), [], "a top-level domain like any other");
+    let said = routes("lan", "[[dns.forward]]\ndomain = \"lan\"\nto = \"10.0.1.2\"\n");
+    assert_eq!(said.len(), 1, "what is said counts: {said:?}");
+}
+
+#[test]
+fn a_record_of_addresses_leads_both_ways_for_its_first_name() {
+    use dns::{Data, Record};
+    let records = |rest: &str| {
+        let file = format!("[[dns.record]]\nname = [\"nas.lan\", \"box.lan\"]\naddress = \"10.0.1.5\"\n{rest}");
+        dns(&file).settings.local.records
+    };
+    let record = |name: &str, data| Record { name: name.parse().unwrap(), data, ttl: None };
+    let a = || Data::A(ip("10.0.1.5"));
+    let back = record("5.1.0.10.in-addr.arpa", Data::Ptr("nas.lan".parse().unwrap()));
+    assert_eq!(records(""), [record("nas.lan", a()), back, record("box.lan", a())]);
+    assert_eq!(records("reverse = false\n"), [record("nas.lan", a()), record("box.lan", a())]);
+}
+
+#[test]
+fn long_texts_become_several_strings() {
+    use dns::Data;
+    let file = format!("[[dns.record]]\nname = \"a.lan\"\ntxt = \"{}ä{}\"\n", "x".repeat(254), "y".repeat(300));
+    let [record] = &*dns(&file).settings.local.records else { panic!() };
+    let Data::Txt(strings) = &record.data else { panic!() };
+    assert_eq!(strings.iter().map(Vec::len).collect::<Vec<_>>(), [254, 255, 47], "cut between characters");
+}
+
+#[test]
+fn machines_behind_a_relay_are_answered_too() {
+    let pool = "[[dhcp.pool]]\nrange = \"10.0.2.50-10.0.2.99\"\nsubnet = \"10.0.2.0/24\"\n";
+    assert_eq!(dns(pool).clients, config::DnsClients::All);
+    let said = format!("{pool}[dns]\nclients = \"neighbours\"\n");
+    assert_eq!(dns(&said).clients, config::DnsClients::Neighbours, "what is said counts");
+}

@@ -84,6 +84,11 @@ fn about_what_is_booted() {
 }
 
 #[test]
+fn about_names() {
+    check("dns.txt");
+}
+
+#[test]
 fn in_flags() {
     check("flags.txt");
 }

@@ -1,6 +1,6 @@
 //! `[dns]`: who is asked, what is known here, what is remembered and what is not believed.
 
-use dns::settings::{Alias, Caching, Filters, Forwarding, Local, OfInterface, Route, Scope, Settings, Synth, To};
+use dns::settings::{Alias, Caching, Filters, Forwarding, Local, OfInterface, Route, Settings, Synth, To};
 use dns::{Data, Name, Record};
 use toml::de::DeValue;
 
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
         place: Place,
         read: impl Fn(&str) -> Result<To, Wrong>,
         empty: Option<To>,
-    ) -> Vec<Given<Route>> {
+    ) -> Vec<said::DnsRoute> {
         let keys = [
             ("domain", "add the domain it is about: domain = \"corp.example\""),
             ("to", "say where it leads: to = \"10.0.1.5\""),
@@ -168,14 +168,16 @@ impl<'a> Reader<'a> {
             let fix = "write an address, or none, or null";
             self.mistakes.push(Diagnostic::error("this override leads nowhere").at(place.clone()).fix(fix));
         }
-        let targets: Vec<To> = if is_empty { empty.into_iter().collect() } else { bare(targets) };
-        let scopes =
-            scopes.into_iter().flat_map(|given| given.value.into_iter().map(move |scope| (scope, given.place.clone())));
-        let routes = |(scope, place): (Scope, Place)| {
-            let route = move |to: &To| Route { scope: scope.clone(), to: to.clone() };
-            targets.iter().map(route).map(|value| Given { value, place: place.clone() }).collect::<Vec<_>>()
-        };
-        scopes.flat_map(routes).collect()
+        let nothing = empty.filter(|_| is_empty).map(|value| Given { value, place });
+        let targets: Vec<Given<To>> = targets.into_iter().chain(nothing).collect();
+        let mut routes = Vec::new();
+        for Given { value: scopes, place } in scopes {
+            for (scope, to) in scopes.iter().flat_map(|scope| targets.iter().map(move |to| (scope, to))) {
+                let route = Route { scope: scope.clone(), to: to.value.clone() };
+                routes.push(said::DnsRoute { route, domain_place: place.clone(), to_place: to.place.clone() });
+            }
+        }
+        routes
     }
 
     fn record(&mut self, section: &Section<'_>, place: Place, said: &mut said::Dns) {

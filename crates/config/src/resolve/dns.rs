@@ -9,9 +9,9 @@ use dns::{Data, Name};
 use super::{Resolver, Subnet, value};
 use crate::diagnostic::Diagnostic;
 use crate::print::dns::is_forward;
-use crate::said::Given;
+use crate::said::{DnsRoute, Given};
 use crate::surroundings::Entry;
-use crate::value::dns::show_scope;
+use crate::value::dns::{show_scope, show_server, show_ttl};
 use crate::{Dhcp, Dns, DnsClients, HostsFiles, Resolv};
 
 /// The port that clients ask on; DHCP can name no other.
@@ -45,7 +45,7 @@ impl Resolver<'_> {
         let mut settings = said.settings.clone();
         let upstream = said.upstream.iter().map(|given| Route { scope: Scope::All, to: To::Server(given.value) });
         let (forwards, overrides): (Vec<_>, Vec<_>) =
-            said.routes.iter().map(|given| given.value.clone()).partition(is_forward);
+            said.routes.iter().map(|said| said.route.clone()).partition(is_forward);
         settings.routes = upstream.chain(forwards).chain(overrides).collect();
         let domain = self.said.dhcp.domain.as_ref().and_then(|given| given.value.parse::<Name>().ok());
         settings.routes.extend(self.own_domain(domain.as_ref()));
@@ -83,7 +83,7 @@ impl Resolver<'_> {
     /// Where the domain of the machines cannot be anybody else's, nobody else is asked for its names.
     fn own_domain(&self, domain: Option<&Name>) -> Option<Route> {
         let scope = Scope::Domain(domain?.clone());
-        let said = self.said.dns.routes.iter().any(|given| given.value.scope == scope);
+        let said = self.said.dns.routes.iter().any(|said| said.route.scope == scope);
         let text = domain?.to_string();
         let top = text.rsplit('.').next().unwrap_or_default();
         let ours = OF_NOBODY_ELSE.contains(&top) || text == "home.arpa" || text.ends_with(".home.arpa");
@@ -125,8 +125,8 @@ impl Resolver<'_> {
 
     fn check_servers(&mut self, subnet: Option<&Subnet>) {
         let said = &self.said.dns;
-        let forwards = said.routes.iter().filter_map(|given| match given.value.to {
-            To::Server(server) => Some((server, &given.place)),
+        let forwards = said.routes.iter().filter_map(|said| match said.route.to {
+            To::Server(server) => Some((server, &said.to_place)),
             _ => None,
         });
         let upstream: Vec<_> = said.upstream.iter().map(|given| (given.value, &given.place)).collect();
@@ -143,33 +143,29 @@ impl Resolver<'_> {
         let mut seen = BTreeMap::new();
         for given in &said.upstream {
             let what = format!("{} is named twice", given.value.address.ip());
-            self.unique(&mut seen, crate::value::dns::show_server(&given.value), given, &what, "name each server once");
+            self.unique(&mut seen, show_server(&given.value), given, &what, "name each server once");
         }
     }
 
     /// What leads to two places at once.
     fn check_routes(&mut self) {
         let said = &self.said.dns.routes;
-        for given in said.iter().filter(|given| given.value.scope == Scope::All && is_forward(&given.value)) {
+        for all in said.iter().filter(|said| said.route.scope == Scope::All && is_forward(&said.route)) {
             let fix = "write upstream = [\"192.0.2.1\"] in [dns], and leave this out";
-            self.error("all names lead upstream, and need no forward of their own", &given.place, fix);
+            self.error("all names lead upstream, and need no forward of their own", &all.domain_place, fix);
         }
-        for (at, given) in said.iter().enumerate() {
-            let same = |earlier: &&Given<Route>| earlier.value.scope == given.value.scope;
-            let Some(earlier) =
-                said[..at].iter().filter(same).find(|earlier| !go_together(&earlier.value.to, &given.value.to))
-            else {
-                continue;
-            };
-            let domain = show_scope(&given.value.scope);
-            let what = match earlier.value.to == given.value.to {
+        for (at, DnsRoute { route, domain_place, .. }) in said.iter().enumerate() {
+            let clashes =
+                |earlier: &&DnsRoute| earlier.route.scope == route.scope && !go_together(&earlier.route.to, &route.to);
+            let Some(earlier) = said[..at].iter().find(clashes) else { continue };
+            let domain = show_scope(&route.scope);
+            let what = match earlier.route.to == route.to {
                 true => format!("{domain} leads to the same place twice"),
                 false => format!("{domain} leads to two places that exclude each other"),
             };
-            let fix = "keep one of the two, or name a domain below it in one of them";
-            self.found.push(
-                Diagnostic::error(what).at(given.place.clone()).also(earlier.place.clone(), "the other").fix(fix),
-            );
+            let found =
+                Diagnostic::error(what).at(domain_place.clone()).also(earlier.domain_place.clone(), "the other");
+            self.found.push(found.fix("keep one of the two, or name a domain below it in one of them"));
         }
     }
 
@@ -211,7 +207,8 @@ impl Resolver<'_> {
     fn check_cache_and_filters(&mut self) {
         let cache = &self.said.dns.settings.cache;
         if let Some(max) = cache.max_ttl.filter(|max| *max < cache.min_ttl) {
-            let what = format!("answers cannot be kept for {} seconds at least and {max} at most", cache.min_ttl);
+            let (min, max) = (show_ttl(cache.min_ttl), show_ttl(max));
+            let what = format!("answers cannot be kept for {min} at least and {max} at most");
             let place = self.said.place("dns.cache.min_ttl");
             let found = Diagnostic::error(what).at(place).also(self.said.place("dns.cache.max_ttl"), "the most");
             self.found.push(found.fix("let min_ttl be the smaller one"));

@@ -213,7 +213,10 @@ pub(crate) fn stale(text: &str) -> Read<Stale> {
     match text {
         "never" => Ok(Stale::Never),
         "always" => Ok(Stale::Always),
-        _ => duration(text).map(Stale::For),
+        _ => duration(text).map(Stale::For).map_err(|wrong| {
+            let fix = "write never, always, or for how long: 1d".into();
+            Wrong { fix, ..wrong }
+        }),
     }
 }
 
@@ -340,7 +343,8 @@ fn words(text: &str, example: &str) -> Read<Vec<String>> {
 fn fields<'a, const N: usize>(words: &'a [String], text: &str, example: &str) -> Read<[&'a str; N]> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     <[&str; N]>::try_from(words).map_err(|words| {
-        let what = format!("`{text}` has {} parts, not {N}", words.len());
+        let parts = if words.len() == 1 { "part" } else { "parts" };
+        let what = format!("`{text}` has {} {parts}, not {N}", words.len());
         wrong(what, format!("write it like {example}"))
     })
 }
