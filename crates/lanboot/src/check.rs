@@ -38,7 +38,8 @@ pub fn check(args: &Check) -> Outcome {
 /// A configuration with mistakes says nothing of the network; what is wrong with any is told all the same.
 fn without_configuration(mut found: Diagnostics) -> ExitCode {
     found.extend(host::check_rights().iter().map(|finding| problem::finding(finding, Place::Host)));
-    for (transport, port) in [(host::Transport::Udp, 67), (host::Transport::Udp, 69), (host::Transport::Tcp, 80)] {
+    let udp = [53, 67, 69].map(|port| (host::Transport::Udp, port));
+    for (transport, port) in udp.into_iter().chain([(host::Transport::Tcp, 80)]) {
         let holders = host::holders(transport, port, Ipv4Addr::UNSPECIFIED, None).unwrap_or_default();
         // Whether it is in the way depends on the address and interface that the configuration will name.
         let everywhere = holders.iter().filter(|holder| holder.local.ip().is_unspecified());

@@ -34,6 +34,7 @@ pub fn explain(args: &Explain) -> Outcome {
     let mut facts = firmware(args, arch, server, config);
     println!("{} is {arch}", args.mac);
     print_address(config, args);
+    print_names(config, args, server);
     let first = boot::decide(&facts, &config.boot, Instant::now());
     print_decision("its firmware asks for an address", &first);
     if let Some(loader) = first.answer.boot_file().map(str::to_owned) {
@@ -87,6 +88,22 @@ fn print_address(config: &Config, args: &Explain) {
             let ranges: Vec<_> = dhcp.dynamic().map(|(first, last)| format!("{first} to {last}")).collect();
             println!("\nan address from {}, or the one it had before", ranges.join(", "));
         }
+    }
+}
+
+/// Whom it asks for names, and what it is called itself.
+fn print_names(config: &Config, args: &Explain, server: Ipv4Addr) {
+    let Some(dhcp) = config.dhcp.as_ref().filter(|dhcp| !dhcp.is_proxy_only()) else { return };
+    let told: Vec<_> =
+        dhcp.dns.iter().map(|dns| if dns.is_unspecified() { server } else { *dns }.to_string()).collect();
+    match told.as_slice() {
+        [] => println!("no DNS server"),
+        servers => println!("DNS from {}", servers.join(" and ")),
+    }
+    let named = config.boot.machines.get(&args.mac).and_then(|machine| machine.name.as_ref());
+    if let (Some(name), Some(_)) = (named, &config.dns) {
+        let domain = dhcp.domain.as_ref().map_or_else(String::new, |domain| format!(" and {name}.{domain}"));
+        println!("known to others as {name}{domain}, as soon as it has its address");
     }
 }
 
