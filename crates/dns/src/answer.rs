@@ -33,7 +33,6 @@ pub enum Age {
 
 impl Answer {
     /// Takes a message as described there; records of any kind but OPT.
-    #[allow(dead_code, reason = "until upstream answers are read")]
     pub(crate) fn new(octets: Vec<u8>) -> Answer {
         Answer(octets.into())
     }
@@ -62,24 +61,24 @@ impl Answer {
         Rcode::masked_from_int(self.0[3])
     }
 
-    /// Its records with the sections that they are in: 0 answer, 1 authority, 2 additional.
-    #[allow(dead_code, reason = "until upstream answers are read")]
-    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, Place)> + '_ {
-        let mut at = self.records_start();
-        sections(self.counts()).map(move |section| {
-            let place = wire::record(&self.0, at).expect("records of an answer are whole");
-            at = place.end;
-            (section, place)
-        })
+    /// Whether it has no records in its answer section.
+    pub fn is_empty(&self) -> bool {
+        self.counts()[0] == 0
     }
 
-    #[allow(dead_code, reason = "until upstream answers are read")]
-    pub(crate) fn octets(&self) -> &[u8] {
+    /// Whether its question is this; `kind`: `None` for any.
+    pub(crate) fn is_for(&self, name: &[u8], class: Class, kind: Option<Rtype>) -> bool {
+        let [c0, c1] = class.to_int().to_be_bytes();
+        let Some(rest) = self.0[QUESTION..].strip_prefix(name) else { return false };
+        rest[2..4] == [c0, c1] && kind.is_none_or(|kind| rest[..2] == kind.to_int().to_be_bytes())
+    }
+
+    /// The message as it is kept.
+    pub fn octets(&self) -> &[u8] {
         &self.0
     }
 
     /// Changes every TTL.
-    #[allow(dead_code, reason = "until upstream answers are read")]
     pub(crate) fn change_ttls(&mut self, mut change: impl FnMut(u32) -> u32) {
         let (start, counts) = (self.records_start(), self.counts());
         change_ttls(&mut self.0, start, counts, &mut change);
@@ -204,50 +203,16 @@ impl std::fmt::Debug for Answer {
 #[cfg(test)]
 mod tests {
     use domain::base::Message;
-    use domain::rdata::AllRecordData;
 
     use super::*;
     use crate::query::Edns;
     use crate::record::Data;
     use crate::resolver::Transport;
-    use crate::{Name, Reply, Section};
+    use crate::testing::{asked, name, text};
+    use crate::{Reply, Section};
 
     const UDP: Limits = Limits { transport: Transport::Udp, payload: 1232 };
     const NOW: Told = Told { age: Age::Fresh(0), max_ttl: None, rotation: 0 };
-
-    fn name(text: &str) -> Name {
-        text.parse().unwrap()
-    }
-
-    fn asked(question: &str, kind: Rtype, edns: Option<Edns>) -> Asked<Box<[u8]>> {
-        // Names are kept in lower case; clients may write them otherwise.
-        let mut octets = name(question).as_wire().to_vec();
-        octets[1] = octets[1].to_ascii_uppercase();
-        octets.extend_from_slice(&kind.to_int().to_be_bytes());
-        octets.extend_from_slice(&[0, 1]);
-        Asked {
-            id: 7,
-            question: octets.into(),
-            recursion_desired: true,
-            authentic_data: false,
-            checking_disabled: false,
-            edns,
-        }
-    }
-
-    /// A reply as text: flags and counts, then each record.
-    fn text(octets: &[u8]) -> String {
-        let message = Message::from_octets(octets).unwrap();
-        let (header, counts) = (message.header(), message.header_counts());
-        let mut text = format!("{} {} {:?}", message.sole_question().unwrap().qname(), header.rcode(), header.flags());
-        for record in message.iter() {
-            let (record, _) = record.unwrap();
-            let record = record.into_any_record::<AllRecordData<_, _>>().unwrap();
-            text += &format!("\n{} {} {} {}", record.owner(), record.ttl().as_secs(), record.rtype(), record.data());
-        }
-        assert_eq!(usize::from(counts.ancount() + counts.nscount() + counts.arcount()), text.lines().count() - 1);
-        text
-    }
 
     fn reply(asked: &Asked<Box<[u8]>>, limits: &Limits, records: &[(Section, &str, Data)]) -> Vec<u8> {
         let mut out = vec![9; 9];
@@ -290,7 +255,7 @@ mod tests {
                 flags: b"u".to_vec(),
                 services: b"E2U+sip".to_vec(),
                 regexp: b"!^.*$!sip:a@b!".to_vec(),
-                replacement: Name::root(),
+                replacement: name("."),
             },
             Data::Caa { flags: 128, tag: b"issue".to_vec(), value: b"ca.example".to_vec() },
             Data::Other { kind: Rtype::from_int(65300), data: vec![1, 2, 255] },

@@ -6,6 +6,7 @@ use domain::base::iana::Class;
 use domain::base::message_builder::StaticCompressor;
 use domain::base::name::{Name as Wire, ToName};
 use domain::base::wire::Composer;
+use domain::dep::octseq::Truncate;
 
 use crate::query::Asked;
 use crate::record::Data;
@@ -111,7 +112,7 @@ impl<'o> Reply<'o> {
             return;
         }
         self.full = true;
-        domain::dep::octseq::Truncate::truncate(&mut self.target, start);
+        Truncate::truncate(&mut self.target, start);
         if section < Section::Additional {
             self.target.as_slice_mut()[2] |= 0x02;
         }
@@ -173,7 +174,7 @@ pub(crate) fn append<T: Composer<AppendError = Infallible>>(target: &mut T, octe
 
 /// # Panics
 /// When it is no name.
-fn name_of(wire: &[u8]) -> &Wire<[u8]> {
+pub(crate) fn name_of(wire: &[u8]) -> &Wire<[u8]> {
     Wire::from_slice(wire).expect("names are whole")
 }
 

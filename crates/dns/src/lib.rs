@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod cache;
 pub mod compose;
+mod filter;
 mod forward;
 pub mod hosts;
 pub mod local;
@@ -22,14 +23,18 @@ pub mod resolver;
 mod routes;
 pub mod settings;
 mod slots;
+#[cfg(test)]
+mod testing;
 mod upstream;
 mod wire;
 
 pub use answer::{Age, Answer, Told};
+pub use cache::Cache;
 pub use compose::{Limits, Reply, Section};
 pub use domain::base::iana::{Class, Rcode, Rtype};
 pub use name::Name;
 pub use query::{Asked, Edns, Key, NoQuery, Query, Question};
 pub use record::{Data, Record};
+pub use reply::{Good, Sent, Worthless, judge};
 pub use resolver::{Client, Effect, Handled, Resolver, Token, Transport};
 pub use settings::Settings;
