@@ -1,6 +1,7 @@
 //! Replies made of records, straight into the caller's buffer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use domain::base::iana::Class;
 use domain::base::message_builder::StaticCompressor;
@@ -9,7 +10,7 @@ use domain::base::wire::Composer;
 use domain::dep::octseq::Truncate;
 
 use crate::query::Asked;
-use crate::record::Data;
+use crate::record::{Data, Said};
 use crate::resolver::Transport;
 use crate::{Name, Rcode, Rtype};
 
@@ -98,14 +99,15 @@ impl<'o> Reply<'o> {
     ///
     /// # Panics
     /// When sections are not pushed in their order, or the owner is no name.
-    pub fn push_wire(&mut self, section: Section, owner: &[u8], data: &Data, ttl: u32) {
+    pub fn push_wire<'s>(&mut self, section: Section, owner: &[u8], says: impl Into<Said<'s>>, ttl: u32) {
+        let says = says.into();
         assert!(section >= self.section, "sections are pushed in their order");
         self.section = section;
         if self.full {
             return;
         }
         let start = self.target.as_slice().len();
-        record(&mut self.target, name_of(owner), data.kind(), self.class, ttl, |target| write_data(target, data));
+        record(&mut self.target, name_of(owner), says.kind(), self.class, ttl, |target| write(target, says));
         let end = self.target.as_slice().len();
         if end + self.opt.map_or(0, |opt| opt.len()) <= self.room && end - start <= usize::from(u16::MAX) {
             self.counts[section as usize] += 1;
@@ -176,6 +178,15 @@ pub(crate) fn append<T: Composer<AppendError = Infallible>>(target: &mut T, octe
 /// When it is no name.
 pub(crate) fn name_of(wire: &[u8]) -> &Wire<[u8]> {
     Wire::from_slice(wire).expect("names are whole")
+}
+
+fn write<T: Composer<AppendError = Infallible>>(target: &mut T, says: Said<'_>) {
+    match says {
+        Said::Address(IpAddr::V4(address)) => append(target, &address.octets()),
+        Said::Address(IpAddr::V6(address)) => append(target, &address.octets()),
+        Said::Cname(name) | Said::Ptr(name) => compressed(target, name),
+        Said::Data(data) => write_data(target, data),
+    }
 }
 
 fn write_data<T: Composer<AppendError = Infallible>>(target: &mut T, data: &Data) {

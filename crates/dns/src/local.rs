@@ -1,9 +1,30 @@
 //! Names that are known here: laid down, from hosts files, and of leases.
+//!
+//! What is laid down comes before hosts files, these before leases, and these before names made out of addresses; names of
+//! interfaces come before all. Of several names with one address the first is the one that the address is known by.
 
-use std::net::Ipv4Addr;
+pub mod chaos;
+mod interfaces;
+mod leases;
+mod look_up;
+mod synth;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
-use crate::Name;
+use crate::hosts::{self, Fault};
+use crate::lookups::Source;
+use crate::record::{Data, Record, Said};
+use crate::resolver::Interface;
+use crate::settings::Local;
+use crate::{Name, Rtype};
+use interfaces::Interfaces;
+use leases::Leases;
+use tree::{FileNumber, Laid, Tree};
 
 /// A machine's name for as long as it has its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +32,208 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// One label.
     pub name: Name,
+    /// `None`: by [`Local::domains`].
     pub domain: Option<Name>,
     /// `None`: never.
     pub ends: Option<Instant>,
+}
+
+/// From where something is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    pub now: Instant,
+    /// Our address that was asked.
+    pub local: IpAddr,
+    /// The kernel's number of the interface that the query came by; 0: not known.
+    pub interface: u32,
+}
+
+/// A record of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// It belongs to the additional section; those come last.
+    pub additional: bool,
+    /// In wire form in lower case.
+    pub owner: &'a [u8],
+    /// In seconds.
+    pub ttl: u32,
+    pub says: Said<'a>,
+    pub origin: Origin<'a>,
+}
+
+/// Where a record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    Configuration,
+    Lease,
+    /// The path of a hosts file.
+    Hosts(&'a str),
+}
+
+impl From<Origin<'_>> for Source {
+    fn from(origin: Origin<'_>) -> Source {
+        match origin {
+            Origin::Configuration => Source::Configuration,
+            Origin::Lease => Source::Lease,
+            Origin::Hosts(path) => Source::Hosts(path.to_owned()),
+        }
+    }
+}
+
+/// What came of a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// The answer has been told, and is whole and authoritative.
+    Told,
+    /// Aliases have been told, the last of which leads to this name, of which nothing is known here. They are the answer
+    /// as they are, unless the cache knows more of it.
+    LeadsTo(&'a Name),
+    /// The name exists here, but without such records. An upstream server may know some; where it says that there is no
+    /// such name, or none is asked, the answer is empty (NODATA).
+    NoData,
+    /// No name of ours.
+    Unknown,
+}
+
+/// All of them.
+pub struct Names {
+    local: Local,
+    files: Vec<(String, String)>,
+    tree: Tree,
+    by_address: HashMap<IpAddr, Known>,
+    interfaces: Interfaces,
+    leases: Leases,
+}
+
+/// What an address is known by.
+struct Known {
+    name: Name,
+    ttl: u32,
+    origin: FileNumber,
+}
+
+impl Names {
+    pub fn new(local: Local) -> Names {
+        let mut names = Names {
+            local,
+            files: Vec::new(),
+            tree: Tree::default(),
+            by_address: HashMap::new(),
+            interfaces: Interfaces::default(),
+            leases: Leases::default(),
+        };
+        names.rebuild();
+        names
+    }
+
+    /// Takes other settings; hosts files, interfaces and leases stay.
+    pub fn reconfigure(&mut self, local: Local) {
+        self.local = local;
+        self.rebuild();
+    }
+
+    /// The hosts files as they are now, in the order in which they count: each file's path with its text. Returns what is
+    /// wrong in them, with the path.
+    pub fn set_hosts(&mut self, files: Vec<(String, String)>) -> Vec<(String, Fault)> {
+        self.files = files;
+        self.rebuild()
+    }
+
+    /// Our interfaces as they are now.
+    pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
+        self.interfaces.set(interfaces);
+        self.interfaces.tell(&self.local, &mut self.tree);
+    }
+
+    /// A lease was given; it takes the place of what was known of its address, and its name from whoever had it.
+    pub fn lease_given(&mut self, lease: Lease) {
+        self.leases.give(&self.local, lease, &mut self.tree);
+    }
+
+    pub fn lease_ended(&mut self, address: Ipv4Addr) {
+        self.leases.end(address, &mut self.tree);
+    }
+
+    /// Whether this name (wire form in lower case) or one below it is known here: it is not said not to exist.
+    pub fn exists(&mut self, now: Instant, name: &[u8]) -> bool {
+        self.leases.advance(now, &mut self.tree);
+        self.has(name)
+    }
+
+    /// Looks up records of class IN. `name`: wire form in lower case. `tell` gets the records of the answer.
+    pub fn look_up(&mut self, name: &[u8], kind: Rtype, view: &View, tell: impl FnMut(Told<'_>)) -> Found<'_> {
+        self.leases.advance(view.now, &mut self.tree);
+        look_up::look_up(self, name, kind, view, tell)
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.tree.get(name).is_some()
+            || synth::address(&self.local.synth, name).is_some()
+            || Name::address_of(name).is_some_and(|address| self.is_known(address))
+    }
+
+    /// Whether an address has a name here, which need not be in the tree.
+    fn is_known(&self, address: IpAddr) -> bool {
+        let is_leased = matches!(address, IpAddr::V4(v4) if self.leases.get(v4).is_some());
+        is_leased
+            || self.by_address.contains_key(&address)
+            || self.interfaces.name(address).is_some()
+            || synth::name(&self.local.synth, address).is_some()
+    }
+
+    /// Makes all of it anew.
+    fn rebuild(&mut self) -> Vec<(String, Fault)> {
+        let parsed: Vec<_> = self.files.iter().map(|(_, text)| hosts::parse(text)).collect();
+        self.tree = Tree::with_room_for(parsed.iter().map(|(lines, _)| lines.len()).sum());
+        self.by_address = HashMap::new();
+        for record in std::mem::take(&mut self.local.records) {
+            self.lay_down(&record);
+            self.local.records.push(record);
+        }
+        let mut faults = Vec::new();
+        for (at, (lines, wrong)) in parsed.into_iter().enumerate() {
+            let file = FileNumber(at as u32 + 1);
+            lines.iter().for_each(|line| self.lay_down_host(line, file));
+            faults.extend(wrong.into_iter().map(|fault| (self.files[at].0.clone(), fault)));
+        }
+        self.interfaces.tell(&self.local, &mut self.tree);
+        for lease in std::mem::take(&mut self.leases).into_leases() {
+            self.lease_given(lease);
+        }
+        faults
+    }
+
+    fn lay_down(&mut self, record: &Record) {
+        let ttl = record.ttl.unwrap_or(self.local.ttl);
+        match &record.data {
+            Data::A(v4) => self.lay_down_address(&record.name, (*v4).into(), ttl, FileNumber(0)),
+            Data::Aaaa(v6) => self.lay_down_address(&record.name, (*v6).into(), ttl, FileNumber(0)),
+            Data::Cname(target) => {
+                self.tree.change(&record.name, |node| {
+                    node.rare_mut().alias.get_or_insert_with(|| (target.clone(), ttl));
+                });
+            }
+            data => self.tree.change(&record.name, |node| node.rare_mut().records.push((data.clone(), ttl))),
+        }
+    }
+
+    fn lay_down_host(&mut self, line: &hosts::Line, file: FileNumber) {
+        for name in &line.names {
+            let domain = self.local.domains.of(line.address).filter(|_| self.local.expand_hosts && name.is_plain());
+            if let Some(full) = domain.and_then(|domain| name.below(domain).ok()) {
+                self.lay_down_address(&full, line.address, self.local.ttl, file);
+            }
+            self.lay_down_address(name, line.address, self.local.ttl, file);
+        }
+    }
+
+    fn lay_down_address(&mut self, name: &Name, address: IpAddr, ttl: u32, origin: FileNumber) {
+        self.tree.change(name, |node| node.addresses.add(Laid { address, ttl, origin }));
+        self.by_address.entry(address).or_insert_with(|| Known { name: name.clone(), ttl, origin });
+    }
+
+    fn origin(&self, number: FileNumber) -> Origin<'_> {
+        let file = (number.0 as usize).checked_sub(1).and_then(|at| self.files.get(at));
+        file.map_or(Origin::Configuration, |(path, _)| Origin::Hosts(path))
+    }
 }

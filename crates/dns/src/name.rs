@@ -105,6 +105,35 @@ impl Name {
         };
         text.parse().expect("digits and dots of at most 73 octets")
     }
+
+    /// The address that a name, in wire form in lower case, is that of: the inverse of [`Name::reverse`].
+    pub fn address_of(wire: &[u8]) -> Option<std::net::IpAddr> {
+        const V4: &[u8] = b"\x07in-addr\x04arpa\0";
+        const V6: &[u8] = b"\x03ip6\x04arpa\0";
+        if let Some(mut rest) = wire.strip_suffix(V4) {
+            let mut octets = [0; 4];
+            for octet in octets.iter_mut().rev() {
+                let (&length, tail) = rest.split_first()?;
+                let (label, after) = tail.split_at_checked(length.into())?;
+                (*octet, rest) = (v4_octet(label)?, after);
+            }
+            return rest.is_empty().then(|| octets.into());
+        }
+        let (labels, rest) = wire.strip_suffix(V6)?.as_chunks::<2>();
+        if labels.len() != 32 || !rest.is_empty() {
+            return None;
+        }
+        let bits = labels.iter().rev().try_fold(0, |bits, [length, digit]| {
+            let nibble = char::from(*digit).to_digit(16).filter(|_| *length == 1)?;
+            Some(bits << 4 | u128::from(nibble))
+        })?;
+        Some(std::net::Ipv6Addr::from_bits(bits).into())
+    }
+}
+
+fn v4_octet(label: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(label).ok().filter(|text| !text.starts_with(['0', '+']) || *text == "0")?;
+    text.parse().ok()
 }
 
 /// Keys of maps are looked up by octets, so that a query needs no memory of its own.
@@ -227,7 +256,33 @@ mod tests {
         assert!(v6.starts_with("1.0.0.0.") && v6.ends_with("0.0.d.f.ip6.arpa"), "{v6}");
     }
 
+    #[test]
+    fn names_of_addresses_are_whole() {
+        let address = |text: &str| Name::address_of(name(text).as_wire());
+        for other in ["3.2.1.in-addr.arpa", "5.4.3.2.1.in-addr.arpa", "04.3.2.1.in-addr.arpa", "256.3.2.1.in-addr.arpa"]
+        {
+            assert_eq!(address(other), None, "{other}");
+        }
+        for other in ["+4.3.2.1.in-addr.arpa", "x.3.2.1.in-addr.arpa", "in-addr.arpa", "1.0.ip6.arpa", "a.lan", "."] {
+            assert_eq!(address(other), None, "{other}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn addresses_come_back(v4: [u8; 4], v6: [u8; 16]) {
+            for address in [std::net::IpAddr::from(v4), v6.into()] {
+                prop_assert_eq!(Name::address_of(Name::reverse(address).as_wire()), Some(address));
+            }
+        }
+
+        #[test]
+        fn no_octets_are_an_address_by_mistake(wire in prop::collection::vec(any::<u8>(), 0..80)) {
+            let wire = [&wire[..], b"\x03ip6\x04arpa\0"].concat();
+            let address = Name::address_of(&wire);
+            prop_assert!(address.is_none_or(|address| Name::reverse(address).as_wire() == wire.to_ascii_lowercase()));
+        }
+
         #[test]
         fn every_name_survives_its_text(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..9)) {
             let mut wire: Vec<u8> = labels.iter().flat_map(|l| [&[l.len() as u8], &**l].concat()).collect();

@@ -1,6 +1,6 @@
 //! Records that are laid down here.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use domain::base::iana::Rtype;
 
@@ -69,6 +69,47 @@ impl Data {
             Data::Naptr { .. } => Rtype::NAPTR,
             Data::Caa { .. } => Rtype::CAA,
             Data::Other { kind, .. } => *kind,
+        }
+    }
+
+    /// The machine whose addresses help those who ask for this record (RFC 1035 section 3.3.9, RFC 2782).
+    pub fn target(&self) -> Option<&Name> {
+        match self {
+            Data::Mx { target, .. } | Data::Srv { target, .. } => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// What a record says, wherever that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    Address(IpAddr),
+    Cname(&'a Name),
+    Ptr(&'a Name),
+    Data(&'a Data),
+}
+
+impl Said<'_> {
+    pub fn kind(&self) -> Rtype {
+        match self {
+            Said::Address(IpAddr::V4(_)) => Rtype::A,
+            Said::Address(IpAddr::V6(_)) => Rtype::AAAA,
+            Said::Cname(_) => Rtype::CNAME,
+            Said::Ptr(_) => Rtype::PTR,
+            Said::Data(data) => data.kind(),
+        }
+    }
+}
+
+impl<'a> From<&'a Data> for Said<'a> {
+    fn from(data: &'a Data) -> Said<'a> {
+        match data {
+            Data::A(v4) => Said::Address((*v4).into()),
+            Data::Aaaa(v6) => Said::Address((*v6).into()),
+            Data::Cname(name) => Said::Cname(name),
+            Data::Ptr(name) => Said::Ptr(name),
+            other => Said::Data(other),
         }
     }
 }

@@ -121,7 +121,7 @@ pub struct LocalMx {
     pub to_itself: bool,
     /// Each local machine points to the target: `localmx`.
     pub to_target: bool,
-    /// `None`: this host's name.
+    /// This host's name, unless another was said. `None`: it has none; then nothing points to it.
     pub target: Option<Name>,
 }
 
