@@ -5,6 +5,7 @@
 //! What the directives come to together is for whoever lowers them to decide.
 
 mod files;
+mod idn;
 mod import;
 mod lint;
 mod lists;

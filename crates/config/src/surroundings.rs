@@ -1,6 +1,7 @@
 //! What `resolve` may ask of the world: do files exist, and which address does an interface have.
 
 use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -24,6 +25,11 @@ pub trait Surroundings {
 
     /// The text of a small file. An error where there is none.
     fn text_of(&self, _path: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    /// The addresses of a host, as the system finds them.
+    fn addresses_of(&self, _name: &str) -> io::Result<Vec<IpAddr>> {
         Err(io::ErrorKind::NotFound.into())
     }
 
@@ -72,6 +78,12 @@ impl Surroundings for ThisHost {
 
     fn text_of(&self, path: &Path) -> io::Result<String> {
         std::fs::read_to_string(path)
+    }
+
+    fn addresses_of(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let mut addresses: Vec<IpAddr> = (name, 0).to_socket_addrs()?.map(|address| address.ip()).collect();
+        addresses.dedup();
+        Ok(addresses)
     }
 
     fn interfaces(&self) -> Vec<Nic> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use boot::hosts::IdPattern;
 use config::dnsmasq::options::answers::{DhcpOption, Server, Wrap};
+use config::dnsmasq::options::dns::DnsOption;
 use config::dnsmasq::options::hosts::DhcpHost;
 use config::dnsmasq::options::interfaces::Pattern;
 use config::dnsmasq::options::process::LogTo;
@@ -131,25 +132,22 @@ fn the_guides_service_line_and_file() {
     ];
     let read = read_with(&files, line).unwrap_or_else(|refusal| panic!("{}", refusal.diagnostics));
     assert_eq!(read.ask, Ask::Run);
-    assert_eq!(
-        warnings(&read),
-        [
-            "`resolv-file` changes nothing here: lanboot forwards no DNS queries",
-            "`local-service` changes nothing here: lanboot answers no DNS queries"
-        ]
-    );
+    assert_eq!(warnings(&read), [""; 0]);
     let sources: Vec<_> = read.sources.iter().map(|source| source.path.to_str().unwrap()).collect();
     assert_eq!(sources, ["/etc/dnsmasq.d/README", "/etc/dnsmasq.conf"]);
     let places: Vec<_> = read.list.iter().map(|directive| directive.place.to_string()).collect();
     assert_eq!(places[..2], ["-x /var/run/dnsmasq/dnsmasq.pid", "-u dnsmasq"]);
-    assert_eq!(places[2..4], ["/etc/dnsmasq.conf:2", "/etc/dnsmasq.conf:3"]);
+    assert_eq!(places[2..5], ["-r /var/run/dnsmasq/resolv.conf", "--local-service", "/etc/dnsmasq.conf:2"]);
 
     let list: Vec<_> = read.list.into_iter().map(|directive| directive.meaning).collect();
-    let [pid_file, user, interface, range, sequential, found, rom, other, tftp, root] = &*list else {
+    let [pid_file, user, resolv, service, interface, range, sequential, found, rom, other, tftp, root] = &*list else {
         panic!("{list:?}")
     };
     assert_eq!(*pid_file, Meaning::PidFile(Some("/var/run/dnsmasq/dnsmasq.pid".into())));
     assert_eq!(*user, Meaning::User(Some("dnsmasq".into())));
+    let dns = |option: DnsOption| Meaning::Dns(Box::new(option));
+    assert_eq!(*resolv, dns(DnsOption::ResolvFile(Some("/var/run/dnsmasq/resolv.conf".into()))));
+    assert_eq!(*service, dns(DnsOption::LocalService { this_host: false }));
     assert_eq!(*interface, Meaning::Interface(named("net")));
     let Meaning::DhcpRange(range) = range else { panic!("{range:?}") };
     assert_eq!((range.start.value, range.lease), (ip("10.0.1.200"), Some(Lease::Seconds(12 * 3600))));
@@ -177,11 +175,13 @@ fn the_guides_bridge_line() {
     // Nothing is read: not even a default file that is there.
     let read = read_with(&[("/etc/dnsmasq.conf", "junk\n")], GUIDE_BRIDGE).unwrap();
     assert!(read.sources.is_empty());
-    assert_eq!(warnings(&read), ["`strict-order` changes nothing here: lanboot forwards no DNS queries"]);
+    assert_eq!(warnings(&read), [""; 0]);
     let list: Vec<_> = read.list.into_iter().map(|directive| directive.meaning).collect();
-    let [bind, listen, range, max, no_override, except, interface, sequential, leases, authoritative] = &*list else {
+    let [strict, bind, listen, range, max, no_override, except, interface, sequential, leases, authoritative] = &*list
+    else {
         panic!("{list:?}")
     };
+    assert_eq!(*strict, Meaning::Dns(Box::new(DnsOption::StrictOrder)));
     assert_eq!(*bind, Meaning::BindInterfaces);
     assert!(matches!(listen, Meaning::ListenAddress(list) if list[0].value == IpAddr::V4(ip("10.0.1.1"))));
     let Meaning::DhcpRange(range) = range else { panic!("{range:?}") };
@@ -203,7 +203,7 @@ fn the_guides_boot_line() {
          --dhcp-option=tag:!IPXEBOOT,67,undionly.kpxe --dhcp-option=67,pxelinux.0"
     );
     let read = read_with(&[], &line).unwrap();
-    let list: Vec<_> = read.list.into_iter().skip(10).map(|directive| directive.meaning).collect();
+    let list: Vec<_> = read.list.into_iter().skip(11).map(|directive| directive.meaning).collect();
     let [tftp, root, found, rom, other] = &*list else { panic!("{list:?}") };
     assert_eq!(*tftp, Meaning::EnableTftp(vec![]));
     assert!(matches!(root, Meaning::TftpRoot(root) if root.interface.is_none()));
@@ -226,7 +226,7 @@ fn a_file_with_five_mistakes_reports_all_five() {
 #[test]
 fn mistakes_on_the_command_line_are_all_told() {
     let line =
-        "--no-such --conf-file= -K1 --port --dhcp-range=x -F 10.0.1.1,10.0.1.2,7y --tftp-m=3 stray --server=9.9.9.9 -V";
+        "--no-such --conf-file= -K1 --port --dhcp-range=x -F 10.0.1.1,10.0.1.2,7y --tftp-m=3 stray --server=9.9.9 -V";
     let refusal = read_with(&[], line).unwrap_err();
     let found: Vec<_> =
         refusal.diagnostics.iter().map(|found| (found.what.as_str(), found.fix.as_deref().unwrap())).collect();
@@ -238,7 +238,7 @@ fn mistakes_on_the_command_line_are_all_told() {
         ("`enable-dbus` is not taken: lanboot is on no message bus", "use its commands and files instead"),
         ("`--dhcp-range=x` is not a number", "write a whole number of at most 65535"),
         ("`7y` is not a lease time", "write a number and its unit, such as 90m or 12h, or infinite"),
-        ("lanboot forwards no DNS queries yet", "leave the line out, and let another server answer DNS queries"),
+        ("`9.9.9` is neither an address nor a name", "write server=[/domain/]10.0.1.1[#53][@eth0][@10.0.1.2[#1053]]"),
     ];
     assert_eq!(found, expected);
 }
@@ -422,7 +422,7 @@ fn boot_and_menus() {
 fn the_rest() {
     assert_eq!(meaning("log-facility=LOCAL3"), Meaning::LogTo(LogTo::Syslog("local3".into())));
     assert_eq!(meaning("log-facility=-"), Meaning::LogTo(LogTo::StandardError));
-    assert_eq!(meaning("port=0"), Meaning::NoDns);
+    assert_eq!(meaning("port=0"), Meaning::Dns(Box::new(DnsOption::Port(0))));
     assert_eq!(meaning("pid-file"), Meaning::PidFile(None));
     assert_eq!(meaning("tftp-port-range=9,5"), Meaning::TftpPortRange(5, 9));
     assert_eq!(meanings("tftp-max="), []);
@@ -506,7 +506,7 @@ proptest! {
 
 #[test]
 fn what_does_not_work_is_told_together_with_what_cannot_be_read() {
-    let args = ["--conf-file=", "--nosuch", "--dhcp-range=10.0.1.2,10.0.1.9"].map(OsString::from);
+    let args = ["--conf-file=", "--nosuch", "--dhcp-range=10.0.1.2,10.0.1.9", "--port=5353"].map(OsString::from);
     let refusal = Dialect::read(&args, &Disk).expect_err("there is no such option");
     let told = refusal.diagnostics.to_string();
     assert!(told.contains("nosuch") && told.contains("no DNS server"), "{told}");
@@ -519,14 +519,15 @@ fn machines_without_a_dns_server_are_spoken_of() {
         let read = Dialect::read(&args, &Disk).unwrap_or_else(|refusal| panic!("{}", refusal.diagnostics));
         lower::check(&read).iter().any(|found| found.what.contains("no DNS server"))
     };
-    assert!(warned("--dhcp-range=10.0.1.2,10.0.1.9"));
-    assert!(warned("--dhcp-range=10.0.1.0,static"));
+    assert!(warned("--dhcp-range=10.0.1.2,10.0.1.9 --port=5353"));
+    assert!(warned("--dhcp-range=10.0.1.0,static --port=5353"));
     for fine in [
+        "--dhcp-range=10.0.1.2,10.0.1.9",
         "--dhcp-range=10.0.1.2,10.0.1.9 --port=0",
-        "--dhcp-range=10.0.1.2,10.0.1.9 --dhcp-option=6,10.0.1.1",
-        "--dhcp-range=10.0.1.2,10.0.1.9 --dhcp-option=option:dns-server",
-        "--dhcp-range=10.0.1.0,proxy",
-        "--enable-tftp",
+        "--dhcp-range=10.0.1.2,10.0.1.9 --port=5353 --dhcp-option=6,10.0.1.1",
+        "--dhcp-range=10.0.1.2,10.0.1.9 --port=5353 --dhcp-option=option:dns-server",
+        "--dhcp-range=10.0.1.0,proxy --port=5353",
+        "--enable-tftp --port=5353",
     ] {
         assert!(!warned(fine), "{fine}");
     }

@@ -105,9 +105,10 @@ const LINES: &[&str] = &[
     "domain=lab.example",
 ];
 
-/// All but where it is said: the dialect names no subnet, and defaults of both sides were spelt out.
+/// All but where it is said: the dialect names no subnet, and defaults of both sides were spelt out. DNS is not imported,
+/// so that machines are not told of ours either.
 fn dhcp(config: Config) -> Option<Dhcp> {
-    config.dhcp
+    config.dhcp.map(|dhcp| Dhcp { dns: Vec::new(), ..dhcp })
 }
 
 #[test]

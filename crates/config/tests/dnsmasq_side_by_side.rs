@@ -28,7 +28,8 @@ impl Drop for Folder {
 
 /// The exit codes of dnsmasq (`None`: a signal ended it) and of ours, and what each says.
 fn both(args: &[OsString], folder: &Path) -> ((Option<i32>, String), (Option<i32>, String)) {
-    let theirs = Command::new(DNSMASQ).args(args).current_dir(folder).output().unwrap();
+    // It takes letters beyond ASCII as the locale has them; we always read UTF-8.
+    let theirs = Command::new(DNSMASQ).env("LC_ALL", "C.UTF-8").args(args).current_dir(folder).output().unwrap();
     let text = String::from_utf8_lossy(&theirs.stderr).into_owned();
     let ours = match Dialect::read(args, &Disk) {
         Ok(_) => (Some(0), String::new()),

@@ -8,6 +8,7 @@ use dhcp::v4::options::Written;
 
 use super::lower::{Lowering, hosts, network};
 use super::options::answers::{BootFile, Server};
+use super::options::dns::DnsOption;
 use super::options::ranges::{DhcpRange, RangeMode};
 use super::options::service::{Domain, DomainOf};
 use super::options::tags::On;
@@ -230,10 +231,12 @@ impl Import {
                 self.http.put("port", port.to_string(), origin);
                 true
             }
+            Meaning::Dns(option) if **option == DnsOption::Port(0) => {
+                return self.not_needed(directive, "no DNS is what lanboot.toml says unasked");
+            }
             Meaning::Domain(Domain { name: Some(name), of: DomainOf::All, .. }) => {
                 self.set("domain", quote(name), origin)
             }
-            Meaning::NoDns => return self.not_needed(directive, "no DNS is what lanboot.toml says unasked"),
             _ => match NOT_NEEDED.iter().find(|(name, _)| *name == directive.row.name) {
                 Some((_, why)) => return self.not_needed(directive, why),
                 None => {

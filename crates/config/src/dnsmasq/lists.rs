@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use super::options::Said;
 use super::options::answers::{self, DhcpOption};
 use super::options::hosts::{self, DhcpHost};
-use super::syntax;
+use super::syntax::{self, Named};
 use super::text::Text;
+use super::{Directive, Meaning};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, TextFile};
 use crate::said::Given;
 
@@ -44,6 +46,24 @@ pub fn ethers(source: &Arc<TextFile>, mistakes: &mut Diagnostics) -> Vec<Given<D
         }
         Ok(Some(DhcpHost { address: meant.address, name: meant.name, ..machine }))
     })
+}
+
+/// The lines of a `servers-file`: `server` and `rev-server` alone. Mistakes are added to `mistakes`.
+pub(super) fn servers(source: &Arc<TextFile>, mistakes: &mut Diagnostics) -> Vec<Directive> {
+    let read = |line: &Text, notes: &mut Diagnostics| {
+        let Named { row, value, place } = syntax::option(line)?;
+        if !matches!(row.name, "server" | "rev-server") {
+            let fix = "write it into the configuration itself; server=/DOMAIN/ stands for local=/DOMAIN/";
+            return Err(line.wrong(format!("`{}` has no place in a servers-file", row.name), fix));
+        }
+        let meaning = row.read(&mut Said { row, value, place: &place, notes })?;
+        Ok(Some(meaning).filter(|meaning| *meaning != Meaning::Nothing).map(|meaning| Directive {
+            row,
+            meaning,
+            place,
+        }))
+    };
+    each(source, mistakes, read).into_iter().map(|given| given.value).collect()
 }
 
 fn each<T>(

@@ -1,5 +1,5 @@
 //! Lists that are read again while we serve: `dhcp-hostsfile`, `dhcp-hostsdir`, `dhcp-optsfile`, `dhcp-optsdir`,
-//! /etc/ethers. What they say counts like further lines of the configuration.
+//! /etc/ethers, `servers-file`. What they say counts like further lines of the configuration.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::FileSystem;
-use super::{Directive, Directives, Meaning, ethers, hosts_file, options_file, table};
+use super::options::dns::DnsOption;
+use super::{Directive, Directives, Meaning, ethers, hosts_file, lists, options_file, table};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
 use crate::said::Given;
 
@@ -35,6 +36,7 @@ enum Holds {
     Hosts,
     Options,
     Ethers,
+    Servers,
 }
 
 /// What a reading brought.
@@ -60,6 +62,10 @@ impl Lists {
                 Meaning::DhcpHostsDir(path) => (Holds::Hosts, path.as_path(), true),
                 Meaning::DhcpOptsFile(path) => (Holds::Options, path.as_path(), false),
                 Meaning::DhcpOptsDir(path) => (Holds::Options, path.as_path(), true),
+                Meaning::Dns(option) => match &**option {
+                    DnsOption::ServersFile(path) => (Holds::Servers, path.as_path(), false),
+                    _ => return None,
+                },
                 Meaning::ReadEthers => (Holds::Ethers, Path::new(ETHERS), false),
                 _ => return None,
             };
@@ -165,6 +171,7 @@ impl List {
         let said = match self.holds {
             Holds::Hosts => directives("dhcp-host", hosts_file(source, &mut mistakes), Meaning::DhcpHost),
             Holds::Options => directives("dhcp-option", options_file(source, &mut mistakes), Meaning::DhcpOption),
+            Holds::Servers => lists::servers(source, &mut mistakes),
             Holds::Ethers => directives("dhcp-host", ethers(source, &mut mistakes), Meaning::DhcpHost),
         };
         // A line that does not count ends nothing.

@@ -3,6 +3,7 @@
 //! What is read but not served yet is refused by name here, so that nothing that a user relies on is lost in silence.
 
 mod answers;
+mod dns;
 pub(super) mod hosts;
 mod manners;
 pub(super) mod network;
@@ -32,8 +33,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::said::Given;
 use crate::surroundings::Surroundings;
 use crate::{
-    Allocation, Chooser, Config, ConflictCheck, Dhcp, Gives, Http, Identity, Link, Manners, Network, Ports, Publish,
-    RelaysAsServers, Shared, Source,
+    Allocation, Chooser, Config, ConflictCheck, Dhcp, DnsClients, Gives, Http, Identity, Link, Manners, Network, Ports,
+    Publish, RelaysAsServers, Shared, Source,
 };
 pub use network::Where;
 pub use script::Script;
@@ -43,7 +44,7 @@ pub use script::Script;
 pub const SERVED: &[&str] = &[
     "keep-in-foreground", "no-daemon", "pid-file", "conf-file", "conf-dir", "conf-script", "test", "version", "help",
     "user", "group", "log-facility", "log-dhcp", "quiet-dhcp", "quiet-tftp",
-    "interface", "except-interface", "no-dhcp-interface", "no-dhcpv4-interface", "listen-address", "bind-interfaces", "bind-dynamic", "port",
+    "interface", "except-interface", "no-dhcp-interface", "no-dhcpv4-interface", "listen-address", "bind-interfaces", "bind-dynamic",
     "dhcp-range", "shared-network", "dhcp-host", "dhcp-lease-max", "dhcp-leasefile", "dhcp-authoritative", "dhcp-sequential-ip",
     "dhcp-hostsfile", "dhcp-hostsdir", "dhcp-optsfile", "dhcp-optsdir", "read-ethers",
     "leasefile-ro", "dhcp-script", "dhcp-scriptuser", "script-arp", "script-on-renewal",
@@ -56,6 +57,16 @@ pub const SERVED: &[&str] = &[
     "enable-tftp", "tftp-root", "tftp-unique-root", "tftp-secure", "tftp-no-fail", "tftp-lowercase", "tftp-no-blocksize",
     "tftp-max", "tftp-mtu", "tftp-port-range", "tftp-single-port",
     "http-root", "http-port",
+    "port", "server", "local", "rev-server", "servers-file", "resolv-file", "no-resolv", "no-poll", "clear-on-reload",
+    "strict-order", "all-servers", "domain-needed", "bogus-priv", "filterwin2k", "filter-A", "filter-AAAA", "filter-rr",
+    "edns-packet-max", "query-port", "port-limit", "min-port", "max-port", "dns-forward-max", "fast-dns-retry",
+    "stop-dns-rebind", "rebind-localhost-ok", "rebind-domain-ok", "dns-loop-detect", "ignore-address", "strip-mac",
+    "strip-subnet", "add-cpe-id", "proxy-dnssec", "cache-size", "no-negcache", "use-stale-cache", "cache-rr", "neg-ttl",
+    "max-ttl", "max-cache-ttl", "min-cache-ttl", "no-hosts", "addn-hosts", "hostsdir", "expand-hosts", "log-queries",
+    "local-service", "localise-queries", "local-ttl", "dhcp-ttl", "selfmx", "localmx", "mx-target", "no-round-robin",
+    "no-ident", "max-tcp-connections", "address", "bogus-nxdomain", "alias", "host-record", "dynamic-host",
+    "interface-name", "cname", "mx-host", "srv-host", "txt-record", "ptr-record", "naptr-record", "caa-record", "dns-rr",
+    "synth-domain",
 ];
 
 /// What a dnsmasq command line comes to.
@@ -130,8 +141,7 @@ pub(super) struct Lowering {
     authoritative: bool,
     sequential: bool,
     no_ping: bool,
-    /// `port=0`: nobody counts on our answers.
-    without_dns: bool,
+    dns: dns::Lowering,
     ignores_client_id: bool,
     relays_as_servers: RelaysAsServers,
     tftp: tftp::Lowering,
@@ -152,7 +162,10 @@ impl Lowering {
             // What these lists say comes on its own.
             Meaning::DhcpHostsFile(_) | Meaning::DhcpHostsDir(_) | Meaning::DhcpOptsFile(_) => {}
             Meaning::DhcpOptsDir(_) | Meaning::ReadEthers => {}
-            Meaning::NoDns => self.without_dns = true,
+            Meaning::Dns(option) => {
+                self.dns.take(option, place);
+                self.at.dns_for_this_host = self.dns.clients() == Some(DnsClients::ThisHost);
+            }
             Meaning::Nothing => {}
             Meaning::BindInterfaces => self.at.bound = true,
             Meaning::BindDynamic => self.at.bound = false,
@@ -225,26 +238,42 @@ impl Lowering {
         self.found.push(Diagnostic::error(what).at(directive.place.clone()).fix(fix));
     }
 
-    /// dnsmasq answers DNS queries unless told not to, and names itself to clients; here they would be told nothing.
+    /// dnsmasq names itself to machines as their DNS server, where it can: an address without a port.
     fn name_servers(&mut self) {
         let names_some = |rule: &OptionRule| rule.target == Target::Plain(code::DNS_SERVERS);
-        if self.without_dns || self.rules.options.iter().any(names_some) {
+        if self.dns.is_told() || self.dns.is_off() || self.rules.options.iter().any(names_some) {
             return;
         }
         let Some(range) = self.dhcp_ranges.iter().find(|range| range.mode != RangeMode::Proxy) else { return };
-        let what = "machines are told no DNS server: lanboot answers no DNS queries yet";
-        let fix = "name one: dhcp-option=option:dns-server,ADDRESS; or write port=0 if they need none";
+        let what = "machines are told no DNS server: ours is not on port 53, and they cannot be told another port";
+        let fix = "name one: dhcp-option=option:dns-server,ADDRESS; or leave out port, or write port=0";
         self.found.push(Diagnostic::warning(what).at(range.start.place.clone()).fix(fix));
+    }
+
+    /// Whether nothing but DNS is asked for, which any address will do for.
+    fn is_dns_alone(&self) -> bool {
+        let none_else = self.dhcp_ranges.is_empty() && self.at.relays.is_empty() && !self.tftp.enabled;
+        !self.dns.is_off() && none_else && self.http_root.is_none() && self.http_port.is_none()
     }
 
     /// `None` only after an error.
     fn config(&mut self, around: &dyn Surroundings) -> Option<Config> {
         let served = self.served(around);
-        let first = served.first()?;
+        let (name, address) = match served.first() {
+            Some(first) => (first.interface.clone(), first.addresses.first().copied()),
+            None if self.is_dns_alone() => {
+                let lo = around.interfaces().into_iter().find(|nic| nic.is_loopback)?;
+                (lo.name, lo.addresses.first().copied())
+            }
+            None => return None,
+        };
         self.process.lease_file = self.lease_file.clone().unwrap_or_else(|| LEASE_FILE.into());
         let mut state_dir = self.process.lease_file.clone().into_os_string();
         state_dir.push(".lanboot");
-        let dhcp = self.dhcp(around);
+        let domain = self.domains(around);
+        let dhcp = self.dhcp(domain, around);
+        self.process.log_queries_extra = self.dns.logs_extra;
+        let dns = self.dns.lower(&self.at, self.manners.names_with_domains, around, &mut self.found);
         let tftp::Lowered { tftp, publish } =
             self.tftp.lower(&served, self.http_root.is_some(), around, &mut self.found);
         let http_root = self.http_root.iter().map(|folder| Publish {
@@ -256,13 +285,8 @@ impl Lowering {
         let serves_tftp = tftp.is_some() && served.iter().any(|served| served.tftp);
         let serves_http = self.http_root.is_some() || self.http_port.is_some();
         Some(Config {
-            dns: None,
-            network: Network {
-                link: Link::Existing { name: first.interface.clone() },
-                address: first.addresses.first().copied(),
-                masquerade: false,
-                forwards: Vec::new(),
-            },
+            dns,
+            network: Network { link: Link::Existing { name }, address, masquerade: false, forwards: Vec::new() },
             dhcp,
             boot: boot::Policy { tftp: serves_tftp, ..boot::Policy::default() },
             tftp,
@@ -276,9 +300,8 @@ impl Lowering {
     }
 
     /// As in dnsmasq, there is DHCP where there is a range, or something to relay.
-    fn dhcp(&mut self, around: &dyn Surroundings) -> Option<Dhcp> {
+    fn dhcp(&mut self, domain: Option<String>, around: &dyn Surroundings) -> Option<Dhcp> {
         let ranges = self.ranges(around);
-        let domain = self.domains(around);
         self.find_boot_servers(around);
         // dnsmasq leaves a proxy with nothing but dhcp-boot silent, so that nobody boots by it.
         let only_proxies = !ranges.is_empty() && ranges.iter().all(|range| range.gives == Gives::Proxy);
@@ -299,7 +322,7 @@ impl Lowering {
             relays_as_servers: self.relays_as_servers.clone(),
             // dnsmasq names itself as router unless a rule says otherwise.
             router: Some(Ipv4Addr::UNSPECIFIED),
-            dns: Vec::new(),
+            dns: if self.dns.is_told() { vec![Ipv4Addr::UNSPECIFIED] } else { Vec::new() },
             domain,
             chooser: Chooser::Rules,
             rules: self.rules.clone(),

@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::said::Given;
 
 pub mod answers;
+pub mod dns;
 pub mod hosts;
 pub mod interfaces;
 pub mod process;
@@ -19,6 +20,7 @@ pub mod service;
 pub mod tags;
 pub mod tftp;
 
+use self::dns::DnsOption;
 use answers::{BootFile, DhcpOption};
 use hosts::DhcpHost;
 use interfaces::Pattern;
@@ -131,8 +133,7 @@ pub enum Meaning {
     /// First and last port, inclusive.
     TftpPortRange(u16, u16),
 
-    /// `port=0`: no DNS.
-    NoDns,
+    Dns(Box<DnsOption>),
 
     /// lanboot's own: this folder over HTTP.
     HttpRoot(PathBuf),
@@ -182,6 +183,12 @@ impl Said<'_> {
         let place = self.value.as_ref().filter(|value| !value.is_empty()).map_or(self.place, Text::place).clone();
         self.notes.push(Diagnostic::warning(format!("{what} changes nothing here: {why}")).at(place));
         Meaning::Nothing
+    }
+
+    /// Says that this is not quite what is meant, or does not do all that it says.
+    fn note(&mut self, what: String) {
+        let place = self.value.as_ref().map_or(self.place, Text::place).clone();
+        self.notes.push(Diagnostic::warning(what).at(place));
     }
 
     pub(super) fn path(&self, meaning: fn(PathBuf) -> Meaning) -> Read {
@@ -248,27 +255,6 @@ fn nothing_more(rest: &[Text], takes: &str) -> Result<(), Diagnostic> {
 pub(super) fn replaced(notes: &mut Diagnostics, what: &str, last: &Place, first: &Place) {
     let warning = Diagnostic::warning(format!("a second {what}: only this one counts")).at(last.clone());
     notes.push(warning.also(first.clone(), "the first").fix("leave one of the two out"));
-}
-
-/// An answer to a DNS question is asked for; with no value nobody asks.
-pub(super) fn dns_port(said: &mut Said<'_>) -> Read {
-    let Some(text) = said.some() else { return Ok(Meaning::Nothing) };
-    match port(&text)? {
-        0 => Ok(Meaning::NoDns),
-        _ => Err(text.wrong("lanboot answers no DNS queries yet", "write port=0, and let another server answer them")),
-    }
-}
-
-/// `/domain/` without an address only keeps queries from being forwarded, and nothing is forwarded here.
-pub(super) fn dns_server(said: &mut Said<'_>) -> Read {
-    let name = said.row.name;
-    let Some(text) = said.some() else { return Ok(Meaning::Nothing) };
-    let keeps_local = text.as_str().len() > 1 && text.as_str().starts_with('/') && text.as_str().ends_with('/');
-    if keeps_local || name == "local" {
-        return Ok(said.without_effect(format_args!("`{name}`"), "lanboot forwards no DNS queries"));
-    }
-    let fix = "leave the line out, and let another server answer DNS queries";
-    Err(said.wrong("lanboot forwards no DNS queries yet", fix))
 }
 
 pub(super) fn http_root(said: &mut Said<'_>) -> Read {

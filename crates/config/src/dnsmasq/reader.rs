@@ -7,9 +7,12 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dns::Name;
+
 use super::live::is_left_out;
 use super::lower;
 use super::options::Said;
+use super::options::dns::DnsOption;
 use super::syntax::{self, Named};
 use super::table::Repeats;
 use super::text::Text;
@@ -282,6 +285,7 @@ impl Reader<'_> {
                 wrong.push(twice.fix("give each an address of its own; one line may hold several MACs"));
             }
         }
+        wrong.extend(aliases(&self.directives.list));
         let has = |wanted: fn(&Meaning) -> bool| self.directives.list.iter().find(|said| wanted(&said.meaning));
         if let Some(fqdn) = has(|meaning| *meaning == Meaning::DhcpFqdn)
             && has(|meaning| matches!(meaning, Meaning::Domain(domain) if domain.is_for_all())).is_none()
@@ -293,4 +297,32 @@ impl Reader<'_> {
             self.mistake(wrong, EXIT_CONFIGURATION);
         }
     }
+}
+
+/// Names that are another one's twice, or their own in the end.
+fn aliases(list: &[Directive]) -> Vec<Diagnostic> {
+    let mut wrong = Vec::new();
+    let mut targets: BTreeMap<&Name, &Name> = BTreeMap::new();
+    let mut places: BTreeMap<&Name, &Place> = BTreeMap::new();
+    for directive in list {
+        let Meaning::Dns(option) = &directive.meaning else { continue };
+        let DnsOption::Cname(cname) = &**option else { continue };
+        for alias in &cname.aliases {
+            if let Some(first) = places.insert(&alias.value, &alias.place) {
+                let what = format!("`{}` is made another name's alias again", alias.value);
+                let twice = Diagnostic::error(what).at(alias.place.clone()).also(first.clone(), "the first");
+                wrong.push(twice.fix("keep one of the two: a name is an alias of one other"));
+                continue;
+            }
+            targets.insert(&alias.value, &cname.target);
+            let mut steps = std::iter::successors(Some(&cname.target), |name| targets.get(*name).copied());
+            if steps.any(|name| *name == alias.value) {
+                let what = format!("`{}` is an alias of itself in the end", alias.value);
+                let fix = "let it lead to a name that has an address here";
+                wrong.push(Diagnostic::error(what).at(alias.place.clone()).fix(fix));
+                targets.remove(&alias.value);
+            }
+        }
+    }
+    wrong
 }

@@ -87,6 +87,12 @@ impl Text {
         (first, parts.rest())
     }
 
+    /// The same text, of which nothing stands in quotes.
+    pub(super) fn plain(&self) -> Text {
+        let marks = self.marks.iter().map(|mark| Mark { quoted: false, ..*mark }).collect();
+        Text { marks, ..self.clone() }
+    }
+
     /// What follows an unquoted `prefix`.
     pub fn strip_prefix(&self, prefix: &str) -> Option<Text> {
         let starts = self.value.starts_with(prefix) && !(0..prefix.len()).any(|at| self.quoted(at));

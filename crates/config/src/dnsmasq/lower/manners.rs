@@ -1,13 +1,23 @@
 //! Domains of machines, and servers of boot files that are told by their names.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+
+use ipnet::IpNet;
 
 use super::super::options::service::{self, Domain};
 use super::Lowering;
 use crate::DomainOf;
 use crate::diagnostic::Diagnostic;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Nic, Surroundings};
+
+/// The first and the last address of a network.
+fn ends(net: IpNet) -> (IpAddr, IpAddr) {
+    match net {
+        IpNet::V4(net) => (net.network().into(), net.broadcast().into()),
+        IpNet::V6(net) => (net.network().into(), net.broadcast().into()),
+    }
+}
 
 const HOSTS: &str = "/etc/hosts";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -16,27 +26,39 @@ impl Lowering {
     /// Takes the domains of parts of the network; returns everybody else's. The last line that fits counts.
     pub(super) fn domains(&mut self, around: &dyn Surroundings) -> Option<String> {
         let mut for_all = None;
-        for (Domain { name, of, .. }, place) in std::mem::take(&mut self.domains) {
+        for (Domain { name, of, local }, place) in std::mem::take(&mut self.domains) {
             let Some(name) = name.or_else(|| searched(around)) else {
                 let what = format!("`#` is the domain that {RESOLV_CONF} searches, and it searches none");
                 self.found.push(Diagnostic::error(what).at(place).fix("write the domain in place of #"));
                 continue;
             };
-            let ranges = match of {
+            if let (service::DomainOf::Net(net), true) = (&of, local) {
+                self.dns.keep_here(&name, *net);
+            }
+            let ranges: Vec<(IpAddr, IpAddr)> = match of {
                 service::DomainOf::All => {
                     for_all = Some(name);
                     continue;
                 }
                 service::DomainOf::Range(first, last) => vec![(first, last)],
-                service::DomainOf::Net(net) => vec![(net.network(), net.broadcast())],
+                service::DomainOf::Net(net) => vec![ends(net)],
                 service::DomainOf::Interface(interface) => {
                     let nics = around.interfaces().into_iter().filter(|nic| nic.name == interface);
-                    nics.flat_map(|nic| nic.addresses).map(|net| (net.network(), net.broadcast())).collect()
+                    let nets = |nic: Nic| {
+                        let v6 = nic.v6.into_iter().map(IpNet::V6);
+                        nic.addresses.into_iter().map(IpNet::V4).chain(v6).map(ends).collect::<Vec<_>>()
+                    };
+                    nics.flat_map(nets).collect()
                 }
             };
-            let domains = ranges.into_iter().map(|(first, last)| DomainOf { first, last, name: name.clone() });
-            self.manners.domains.splice(0..0, domains);
+            let v4 = ranges.iter().filter_map(|ends| match *ends {
+                (IpAddr::V4(first), IpAddr::V4(last)) => Some(DomainOf { first, last, name: name.clone() }),
+                _ => None,
+            });
+            self.manners.domains.splice(0..0, v4);
+            self.dns.domains(&name, &ranges);
         }
+        self.dns.domain_of_all(for_all.as_deref());
         for_all
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use boot::matching::{Tag, TagExpr};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::super::options::interfaces::Pattern;
 use super::super::options::ranges::{DhcpRange, Lease, RangeMode, SharedNetwork};
@@ -13,7 +13,7 @@ use super::{Lowering, expr};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::said::Given;
 use crate::surroundings::{Nic, Surroundings};
-use crate::{Gives, Range, RelayTo, RelaysAsServers, Served, Shared, SharedOn};
+use crate::{DnsAt, Gives, Range, RelayTo, RelaysAsServers, Served, Shared, SharedOn};
 
 /// dnsmasq's lease time where a range names none.
 const LEASE_SECS: u32 = 3600;
@@ -33,6 +33,8 @@ pub struct Where {
     pub(super) no_dhcp_at_all: Vec<Pattern>,
     /// Interfaces that are served in the place of another.
     pub(super) aliases: Vec<(Pattern, String)>,
+    /// `local-service=host`, where neither interfaces nor addresses are named.
+    pub(super) dns_for_this_host: bool,
     /// Served for TFTP only where `enable-tftp` names interfaces; empty: all.
     pub(super) tftp: Vec<Pattern>,
 }
@@ -49,6 +51,43 @@ impl Where {
         let nothing_said = self.interfaces.is_empty() && self.addresses.is_empty();
         let allowed = nothing_said || named || nic.addresses.iter().any(by_address);
         allowed && !any(&self.except, &nic.name) && !nic.addresses.is_empty() && !nic.is_loopback
+    }
+
+    /// Whether no option says where to serve.
+    pub(super) fn names_nothing(&self) -> bool {
+        self.interfaces.is_empty() && self.except.is_empty() && self.addresses.is_empty()
+    }
+
+    /// Where DNS is answered, of the addresses of these interfaces. Unlike DHCP it is on the loopback interface too,
+    /// and at an address that is named there alone.
+    pub fn dns_at(&self, nics: &[Nic]) -> Vec<DnsAt> {
+        let named = |nic: &Nic| {
+            let by_name = self.interfaces.iter().any(|(pattern, _)| pattern.matches(&nic.name));
+            by_name || nic.is_loopback && !self.interfaces.is_empty()
+        };
+        let nothing_said = self.interfaces.is_empty() && self.addresses.is_empty();
+        let mut at = Vec::new();
+        for nic in nics.iter().filter(|nic| !any(&self.except, &nic.name)) {
+            let nets = nic.addresses.iter().map(|net| IpNet::V4(*net)).chain(nic.v6.iter().map(|net| IpNet::V6(*net)));
+            let is_whole = named(nic) || nothing_said && (nic.is_loopback || !self.is_for_this_host());
+            for net in nets {
+                let own = Some(net.addr()).filter(|_| is_whole);
+                // All of 127.0.0.0/8 is ours, not just the one that `ip address` shows.
+                let asked = self.addresses.iter().map(|given| given.value);
+                let asked = asked.filter(|asked| *asked == net.addr() || nic.is_loopback && net.contains(asked));
+                let new = own.into_iter().chain(asked).map(|address| DnsAt { interface: nic.name.clone(), address });
+                for new in new {
+                    if !at.contains(&new) {
+                        at.push(new);
+                    }
+                }
+            }
+        }
+        at
+    }
+
+    fn is_for_this_host(&self) -> bool {
+        self.dns_for_this_host && self.names_nothing()
     }
 
     /// As [`Where::served`] for an interface that is not served itself, but stands for another that is.
@@ -104,6 +143,8 @@ impl Lowering {
         let nics = around.interfaces();
         let at = &self.at;
         let served = at.served_of(&nics);
+        let dns_alone = self.is_dns_alone() && !at.dns_at(&nics).is_empty();
+        let can_serve = |nic: &Nic| !nic.addresses.is_empty() || dns_alone && !nic.v6.is_empty();
         let mut found = Vec::new();
         for (pattern, place) in at.interfaces.iter().filter(|(pattern, _)| !pattern.open && pattern.name != "lo") {
             let name = &pattern.name;
@@ -111,10 +152,10 @@ impl Lowering {
             if any(&at.except, name) {
                 let what = format!("{name} is both served and excepted: it is not served");
                 found.push(Diagnostic::warning(what).at(place.clone()).fix("leave it out of one of the two"));
-            } else if nics.iter().all(|nic| nic.name != *name || nic.addresses.is_empty()) {
+            } else if !nics.iter().any(|nic| nic.name == *name && can_serve(nic)) {
                 let what = format!("{name} has no IPv4 address to serve from, or is not there");
                 let fix = format!("ip link add {name} type bridge; ip address add 10.0.1.1/24 dev {name}");
-                found.push(match at.bound || served.is_empty() {
+                found.push(match at.bound || served.is_empty() && !dns_alone {
                     true => error(what, format!("make it first: {fix}")),
                     // As in dnsmasq, it is served once it is there.
                     false => {
@@ -133,7 +174,7 @@ impl Lowering {
                 );
             }
         }
-        if served.is_empty() && !found.iter().any(|found| found.severity == Severity::Error) {
+        if served.is_empty() && !dns_alone && !found.iter().any(|found| found.severity == Severity::Error) {
             let fix = "give an interface an address, and name it: --interface=NAME";
             found.push(Diagnostic::error("there is no interface with an IPv4 address to serve").fix(fix));
         }

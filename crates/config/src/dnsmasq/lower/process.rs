@@ -26,6 +26,8 @@ pub struct Process {
     pub quiet_dhcp: bool,
     /// Log of TFTP only what went wrong; a missing file is not wrong.
     pub quiet_tftp: bool,
+    /// Number the queries that are logged, and say who asks.
+    pub log_queries_extra: bool,
     /// The lease file in dnsmasq's format, kept current for others; our own log beside it is the truth.
     pub lease_file: PathBuf,
 }

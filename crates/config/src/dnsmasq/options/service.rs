@@ -1,11 +1,13 @@
 //! How the DHCP service behaves as a whole: `domain`, `dhcp-reply-delay`, leases.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::tags::{TagTest, leading_tests};
-use super::{Meaning, Read, Said, address, as_address, nothing_more, number};
+use super::{Meaning, Read, Said, dns, nothing_more, number};
+use crate::diagnostic::Diagnostic;
+use crate::dnsmasq::text::Text;
 
 /// The domain of machines (option 15), and what their names may end in.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +24,8 @@ pub struct Domain {
 pub enum DomainOf {
     All,
     /// Inclusive.
-    Range(Ipv4Addr, Ipv4Addr),
-    Net(Ipv4Net),
+    Range(IpAddr, IpAddr),
+    Net(IpNet),
     /// The subnets of this interface.
     Interface(String),
 }
@@ -35,37 +37,44 @@ pub struct ReplyDelay {
     pub seconds: u32,
 }
 
+const DOMAIN: &str = "domain=name[,10.0.1.0/24[,local]] or domain=name,10.0.1.1,10.0.1.99";
+
 pub(in super::super) fn domain(said: &mut Said<'_>) -> Read {
     let Some(text) = said.some() else { return Ok(Meaning::Nothing) };
     let fields = text.split(',');
-    let name = (fields[0].as_str() != "#").then(|| fields[0].as_str().trim_end_matches('.').to_owned());
-    let takes = "domain=name[,10.0.1.0/24[,local]] or domain=name,10.0.1.1,10.0.1.99";
+    let name = (fields[0].as_str() != "#").then(|| dns::ascii(&fields[0])).transpose()?;
     let Some(scope) = fields.get(1) else {
         return Ok(Meaning::Domain(Domain { name, of: DomainOf::All, local: false }));
     };
-    nothing_more(fields.get(3..).unwrap_or_default(), takes)?;
-    if scope.has(':') {
-        return Ok(said.without_effect("a domain of IPv6 addresses", "lanboot speaks no DHCPv6 yet"));
-    }
-    let of = if let (net, Some(prefix)) = scope.split_once('/') {
-        let prefix = number(&prefix, 32)? as u8;
-        let net = Ipv4Net::new(address(&net)?.value, prefix).expect("a prefix of at most 32 is valid");
-        DomainOf::Net(net.trunc())
-    } else if let Some(first) = as_address(scope) {
-        DomainOf::Range(first, fields.get(2).map_or(Ok(first), |last| address(last).map(|last| last.value))?)
-    } else {
-        DomainOf::Interface(scope.as_str().to_owned())
-    };
-    let after = fields.get(2).filter(|_| !matches!(of, DomainOf::Range(..)));
-    let local = match after {
+    let (of, rest) = domain_of(scope, &fields[2..])?;
+    nothing_more(rest.get(1..).unwrap_or_default(), DOMAIN)?;
+    let local = match rest.first() {
         None => false,
         Some(word) if word.as_str() == "local" => true,
-        Some(word) => {
-            let what = format!("`{word}` is not `local`");
-            return Err(word.wrong(what, format!("write {takes}")));
-        }
+        Some(word) => return Err(word.wrong(format!("`{word}` is not `local`"), format!("write {DOMAIN}"))),
     };
+    if local && !matches!(of, DomainOf::Net(_)) {
+        said.note("`local` counts behind a subnet alone, written 10.0.1.0/24: here it changes nothing".to_owned());
+    }
     Ok(Meaning::Domain(Domain { name, of, local }))
+}
+
+/// A subnet, a range, or an interface, and what follows it.
+fn domain_of<'a>(scope: &Text, rest: &'a [Text]) -> Result<(DomainOf, &'a [Text]), Diagnostic> {
+    let as_address = |text: &Text| text.bare().and_then(|bare| bare.parse::<IpAddr>().ok());
+    let wanted = |text: &Text| text.wrong(format!("`{text}` is not an address"), format!("write {DOMAIN}"));
+    if let (net, Some(prefix)) = scope.split_once('/') {
+        let address = as_address(&net).ok_or_else(|| wanted(&net))?;
+        let prefix = number(&prefix, if address.is_ipv4() { 32 } else { 128 })?;
+        let net = IpNet::new(address, prefix as u8).expect("the length was looked at");
+        return Ok((DomainOf::Net(net.trunc()), rest));
+    }
+    let Some(first) = as_address(scope) else {
+        return Ok((DomainOf::Interface(scope.as_str().to_owned()), rest));
+    };
+    let Some((last, rest)) = rest.split_first() else { return Ok((DomainOf::Range(first, first), rest)) };
+    let last = as_address(last).filter(|last| last.is_ipv4() == first.is_ipv4()).ok_or_else(|| wanted(last))?;
+    Ok((DomainOf::Range(first, last), rest))
 }
 
 pub(in super::super) fn reply_delay(said: &mut Said<'_>) -> Read {

@@ -1,7 +1,10 @@
 //! One row per option, in the order of docs/dnsmasq.md.
 
+use ::dns::Rtype;
+
+use super::super::options::dns::DnsOption;
 use super::super::options::{self, Meaning, Read, Said};
-use super::super::options::{answers, hosts, interfaces, process, pxe, ranges, relay, service, tags, tftp};
+use super::super::options::{answers, dns, hosts, interfaces, process, pxe, ranges, relay, service, tags, tftp};
 use super::Argument::{None as Alone, Optional, Required};
 use super::Family::*;
 use super::Repeats::*;
@@ -29,6 +32,16 @@ macro_rules! switch {
     };
 }
 
+/// A DNS option without a value.
+macro_rules! dns {
+    ($option:ident) => {
+        Honoured(|_| Ok(Meaning::Dns(Box::new(DnsOption::$option))))
+    };
+    ($read:ident, $option:ident) => {
+        Honoured(|said| dns::$read(said, DnsOption::$option))
+    };
+}
+
 macro_rules! path {
     ($meaning:ident) => {
         Honoured(|said| said.path(Meaning::$meaning))
@@ -46,12 +59,24 @@ fn nothing(_: &mut Said<'_>) -> Read {
     Ok(Meaning::Nothing)
 }
 
-const FORWARDS: Support = Warned("lanboot forwards no DNS queries");
-const ANSWERS: Support = Warned("lanboot answers no DNS queries");
-const CACHES: Support = Warned("lanboot keeps no DNS cache");
-const HOSTS: Support = Warned("lanboot answers no DNS queries from hosts files");
-const NO_DNS: Support =
-    Refused("lanboot answers no DNS queries yet", "leave it out, and let another server answer them");
+const NO_DNSSEC: Support = Refused(
+    "lanboot does not validate DNSSEC",
+    "ask a server that does, with server=, and pass on what it says with proxy-dnssec",
+);
+const NO_ZONES: Support = Refused(
+    "lanboot answers for no zone with authority",
+    "say the same names with host-record, cname and their like, and let a name server such as NSD or Knot serve the zone",
+);
+const NO_SETS: Support = Refused(
+    "lanboot fills no sets of the firewall",
+    "leave it out, or keep a dnsmasq with a port of its own for these domains and name it with server=/DOMAIN/",
+);
+const NO_MARKS: Support = Refused(
+    "lanboot does not read the marks of connections",
+    "leave it out; who may ask for what can be told apart by local-service, interface and the firewall",
+);
+const SHARED: &str = "answers are shared by all clients, so queries do not tell who asked";
+
 const NO_V6: Support = Refused("lanboot speaks no DHCPv6 and sends no router advertisements yet", "leave it out");
 const NO_BUS: (&str, &str) = ("lanboot is on no message bus", "use its commands and files instead");
 
@@ -82,12 +107,12 @@ pub const ROWS: &[Row] = &[
     row(' ', "dumpfile", Required("PATH"), Once, Process, Refused("lanboot writes no packet dumps", "run tcpdump -w beside it"), "Dump packets into this file"),
     row(' ', "dumpmask", Required("NUMBER"), Once, Process, Warned("lanboot writes no packet dumps"), "Choose which packets to dump"),
 
-    row('i', "interface", Required("NAME[*][,NAME...]"), Each, Interfaces, Honoured(interfaces::interface), "Serve on this interface; `*` ends the start of a name"),
+    row('i', "interface", Required("NAME[*][,NAME...]"), Each, Interfaces, Honoured(interfaces::interface), "Serve on this interface, and DNS on the loopback one too; `*` ends the start of a name"),
     row('I', "except-interface", Required("NAME[*][,NAME...]"), Each, Interfaces, Honoured(interfaces::except_interface), "Do not serve on this interface, whatever else is said"),
-    row('a', "listen-address", Required("ADDRESS[,ADDRESS...]"), Each, Interfaces, Honoured(interfaces::listen_address), "Serve on the interface that has this address"),
+    row('a', "listen-address", Required("ADDRESS[,ADDRESS...]"), Each, Interfaces, Honoured(interfaces::listen_address), "Serve DNS at this address, and all else on the interface that has it"),
     row('z', "bind-interfaces", Alone, Last, Interfaces, switch!(BindInterfaces), "Bind to the served interfaces only"),
     row(' ', "bind-dynamic", Alone, Last, Interfaces, switch!(BindDynamic), "Likewise, and to those that appear later"),
-    row('2', "no-dhcp-interface", Required("NAME[*][,NAME...]"), Each, Interfaces, Honoured(interfaces::no_dhcp_interface), "Serve neither DHCP nor TFTP on this interface"),
+    row('2', "no-dhcp-interface", Required("NAME[*][,NAME...]"), Each, Interfaces, Honoured(interfaces::no_dhcp_interface), "Serve neither DHCP nor TFTP on this interface, but DNS"),
     row(' ', "no-dhcpv4-interface", Required("NAME[*][,NAME...]"), Each, Interfaces, Honoured(interfaces::no_dhcpv4_interface), "Serve no DHCPv4 on this interface"),
     row(' ', "bridge-interface", Required("NAME,ALIAS[*][,ALIAS...]"), Each, Interfaces, Honoured(interfaces::bridge_interface), "Take what arrives on an alias as arrived on the interface"),
 
@@ -108,8 +133,8 @@ pub const ROWS: &[Row] = &[
     row(' ', "dhcp-rapid-commit", Alone, Last, Dhcp, switch!(DhcpRapidCommit), "Give a lease at once to clients that offer to take it so (RFC 4039)"),
     row(' ', "dhcp-ignore-clid", Alone, Last, Dhcp, switch!(DhcpIgnoreClid), "Know machines by MAC alone, whatever client identifier they send"),
     row(' ', "dhcp-client-update", Alone, Last, Dhcp, switch!(DhcpClientUpdate), "Let clients update DNS themselves (RFC 4702)"),
-    row(' ', "dhcp-fqdn", Alone, Last, Dhcp, switch!(DhcpFqdn), "Know clients by their full names only"),
-    row('s', "domain", Required("DOMAIN|#[,SUBNET[,local]|,FIRST,LAST|,INTERFACE]"), Each, Dhcp, Honoured(service::domain), "Set the domain of machines"),
+    row(' ', "dhcp-fqdn", Alone, Last, Dhcp, switch!(DhcpFqdn), "Know clients by their full names only, in DNS too"),
+    row('s', "domain", Required("DOMAIN|#[,SUBNET[,local]|,FIRST,LAST|,INTERFACE]"), Each, Dhcp, Honoured(service::domain), "Set the domain of machines, and with `local` forward no queries for it"),
     row(' ', "dhcp-reply-delay", Required("[tag:TAG,...]SECONDS"), Once, Dhcp, Honoured(service::reply_delay), "Wait before an offer goes out"),
     row(' ', "dhcp-alternate-port", Optional("SERVER[,CLIENT]"), Once, Dhcp, Honoured(relay::alternate_port), "Use these UDP ports; without a value 1067 and 1068"),
     row(' ', "dhcp-relay", Required("ADDRESS[,SERVER[#PORT]][,INTERFACE]"), Each, Dhcp, Honoured(relay::dhcp_relay), "Relay requests that arrive at this address to another server"),
@@ -160,98 +185,98 @@ pub const ROWS: &[Row] = &[
     row(' ', "http-root", Required("FOLDER"), Each, Http, Honoured(options::http_root), "Serve what is below this folder over HTTP"),
     row(' ', "http-port", Required("NUMBER"), Once, Http, Honoured(options::http_port), "Serve HTTP on this port"),
 
-    row('p', "port", Required("NUMBER"), Once, Dns, Honoured(options::dns_port), "Answer DNS queries on this port; only 0, which is none, is taken yet"),
-    row('S', "server", Required("[/DOMAIN/]ADDRESS[#PORT]"), Each, Dns, Honoured(options::dns_server), "Forward queries to this server; only /DOMAIN/ alone, which forwards none, is taken yet"),
-    row(' ', "local", Required("/DOMAIN/"), Each, Dns, Honoured(options::dns_server), "Forward no queries for this domain"),
-    row('r', "resolv-file", Optional("PATH"), Each, Dns, FORWARDS, "Read upstream servers from this file"),
-    row('R', "no-resolv", Alone, Last, Dns, FORWARDS, "Do not read /etc/resolv.conf"),
-    row('n', "no-poll", Alone, Last, Dns, FORWARDS, "Do not watch /etc/resolv.conf"),
-    row('o', "strict-order", Alone, Last, Dns, FORWARDS, "Ask upstream servers in their order"),
-    row(' ', "all-servers", Alone, Last, Dns, FORWARDS, "Ask all upstream servers"),
-    row('D', "domain-needed", Alone, Last, Dns, FORWARDS, "Do not forward names without a dot"),
-    row('b', "bogus-priv", Alone, Last, Dns, FORWARDS, "Do not forward reverse queries for private addresses"),
-    row('f', "filterwin2k", Alone, Last, Dns, FORWARDS, "Do not forward needless queries of Windows"),
-    row(' ', "filter-A", Alone, Last, Dns, FORWARDS, "Keep A records out of answers"),
-    row(' ', "filter-AAAA", Alone, Last, Dns, FORWARDS, "Keep AAAA records out of answers"),
-    row(' ', "filter-rr", Required("TYPE[,TYPE...]"), Each, Dns, FORWARDS, "Keep records of these types out of answers"),
-    row('P', "edns-packet-max", Required("OCTETS"), Once, Dns, FORWARDS, "Take EDNS datagrams of this size at most"),
-    row('Q', "query-port", Required("NUMBER"), Once, Dns, FORWARDS, "Ask upstream servers from this port"),
-    row(' ', "port-limit", Required("NUMBER"), Once, Dns, FORWARDS, "Ask upstream servers from so many ports"),
-    row(' ', "min-port", Required("NUMBER"), Once, Dns, FORWARDS, "Ask upstream servers from this port or a higher one"),
-    row(' ', "max-port", Required("NUMBER"), Once, Dns, FORWARDS, "Ask upstream servers from this port or a lower one"),
-    row('0', "dns-forward-max", Required("NUMBER"), Once, Dns, FORWARDS, "Forward so many queries at once at most"),
-    row(' ', "fast-dns-retry", Optional("MILLISECONDS[,MILLISECONDS]"), Each, Dns, FORWARDS, "Ask again after so long, for so long"),
-    row(' ', "stop-dns-rebind", Alone, Last, Dns, FORWARDS, "Drop upstream answers with private addresses"),
-    row(' ', "rebind-localhost-ok", Alone, Last, Dns, FORWARDS, "But let 127.0.0.0/8 pass"),
-    row(' ', "rebind-domain-ok", Required("/DOMAIN[/DOMAIN...]/"), Each, Dns, FORWARDS, "But let these domains pass"),
-    row(' ', "dns-loop-detect", Alone, Last, Dns, FORWARDS, "Find loops of forwarding"),
-    row(' ', "ignore-address", Required("ADDRESS"), Each, Dns, FORWARDS, "Drop upstream answers with this address"),
-    row(' ', "strip-mac", Alone, Last, Dns, FORWARDS, "Take MACs out of queries"),
-    row(' ', "strip-subnet", Alone, Last, Dns, FORWARDS, "Take client subnets out of queries"),
-    row(' ', "conntrack", Alone, Last, Dns, FORWARDS, "Carry connection marks over to upstream queries"),
-    row(' ', "proxy-dnssec", Alone, Last, Dns, FORWARDS, "Pass on what upstream servers say of DNSSEC"),
-    row('c', "cache-size", Optional("NUMBER"), Once, Dns, CACHES, "Cache so many names"),
-    row('N', "no-negcache", Alone, Last, Dns, CACHES, "Do not cache that a name does not exist"),
-    row(' ', "use-stale-cache", Optional("SECONDS"), Once, Dns, CACHES, "Answer with what is out of date while it is renewed"),
-    row(' ', "cache-rr", Required("TYPE[,TYPE...]"), Each, Dns, CACHES, "Cache records of these types"),
-    row(' ', "neg-ttl", Required("SECONDS"), Once, Dns, CACHES, "Believe for so long that a name does not exist"),
-    row(' ', "max-cache-ttl", Required("SECONDS"), Once, Dns, CACHES, "Cache for so long at most"),
-    row(' ', "min-cache-ttl", Required("SECONDS"), Once, Dns, CACHES, "Cache for so long at least"),
-    row(' ', "clear-on-reload", Alone, Last, Dns, CACHES, "Empty the cache when /etc/resolv.conf changes"),
-    row('h', "no-hosts", Alone, Last, Dns, HOSTS, "Do not read /etc/hosts"),
-    row('H', "addn-hosts", Required("PATH"), Each, Dns, HOSTS, "Read this hosts file too"),
-    row(' ', "hostsdir", Required("FOLDER"), Each, Dns, HOSTS, "Read the hosts files of this folder, whenever one changes"),
-    row('E', "expand-hosts", Alone, Last, Dns, HOSTS, "Add the domain to plain names of hosts files"),
-    row('q', "log-queries", Optional("extra"), Last, Dns, ANSWERS, "Log DNS queries"),
-    row(' ', "local-service", Optional("net|host"), Once, Dns, ANSWERS, "Answer DNS queries from our own subnets only, or from this host only"),
-    row('y', "localise-queries", Alone, Last, Dns, ANSWERS, "Answer with addresses of the subnet that asks"),
-    row('T', "local-ttl", Required("SECONDS"), Once, Dns, ANSWERS, "Let local names be believed for so long"),
-    row(' ', "dhcp-ttl", Required("SECONDS"), Once, Dns, ANSWERS, "Let names of leases be believed for so long"),
-    row(' ', "max-ttl", Required("SECONDS"), Once, Dns, ANSWERS, "Let any name be believed for so long at most"),
-    row('e', "selfmx", Alone, Last, Dns, ANSWERS, "Answer with MX records by which local hosts point to themselves"),
-    row('L', "localmx", Alone, Last, Dns, ANSWERS, "Answer with MX records for local hosts"),
-    row('t', "mx-target", Required("NAME"), Once, Dns, ANSWERS, "Point such MX records there"),
-    row(' ', "no-round-robin", Alone, Last, Dns, ANSWERS, "Keep the order of records in answers"),
-    row(' ', "no-ident", Alone, Last, Dns, ANSWERS, "Do not answer version.bind and its like"),
-    row(' ', "max-tcp-connections", Required("NUMBER"), Once, Dns, ANSWERS, "Serve so many DNS connections over TCP at most"),
-    row(' ', "auth-ttl", Required("SECONDS"), Once, Dns, ANSWERS, "Let authoritative answers be believed for so long"),
-    row(' ', "auth-soa", Required("SERIAL[,HOSTMASTER[,REFRESH[,RETRY[,EXPIRY]]]]"), Once, Dns, ANSWERS, "Fill the SOA record of zones"),
-    row('A', "address", Required("/DOMAIN[/DOMAIN...]/ADDRESS"), Each, Dns, NO_DNS, "Answer with this address for all names of these domains"),
-    row('B', "bogus-nxdomain", Required("ADDRESS[/PREFIX]"), Each, Dns, NO_DNS, "Take this upstream answer for: no such name"),
-    row('V', "alias", Required("OLD|FIRST-LAST,NEW[,MASK]"), Each, Dns, NO_DNS, "Change addresses in upstream answers"),
-    row(' ', "rev-server", Required("SUBNET,ADDRESS[#PORT]"), Each, Dns, NO_DNS, "Forward reverse queries for this subnet to this server"),
-    row(' ', "servers-file", Required("PATH"), Once, Dns, NO_DNS, "Read server and rev-server from this file"),
-    row(' ', "host-record", Required("NAME[,NAME...][,ADDRESS][,TTL]"), Each, Dns, NO_DNS, "Give names their addresses, and addresses their names"),
-    row(' ', "dynamic-host", Required("NAME[,ADDRESS],INTERFACE"), Each, Dns, NO_DNS, "Give a name an address in the subnet of this interface"),
-    row(' ', "interface-name", Required("NAME,INTERFACE[/4|/6]"), Each, Dns, NO_DNS, "Give a name the addresses of this interface"),
-    row(' ', "cname", Required("ALIAS[,ALIAS...],TARGET[,TTL]"), Each, Dns, NO_DNS, "Give a local name other names"),
-    row('m', "mx-host", Required("NAME[,TARGET[,PREFERENCE]]"), Each, Dns, NO_DNS, "Add an MX record"),
-    row('W', "srv-host", Required("NAME[,TARGET[,PORT[,PRIORITY[,WEIGHT]]]]"), Each, Dns, NO_DNS, "Add an SRV record"),
-    row('Y', "txt-record", Required("NAME[,TEXT...]"), Each, Dns, NO_DNS, "Add a TXT record"),
-    row(' ', "ptr-record", Required("NAME[,TARGET]"), Each, Dns, NO_DNS, "Add a PTR record"),
-    row(' ', "naptr-record", Required("NAME,ORDER,PREFERENCE,FLAGS,SERVICE,REGEXP[,REPLACEMENT]"), Each, Dns, NO_DNS, "Add a NAPTR record"),
-    row(' ', "caa-record", Required("NAME,FLAGS,TAG,VALUE"), Each, Dns, NO_DNS, "Add a CAA record"),
-    row(' ', "dns-rr", Required("NAME,TYPE[,HEX]"), Each, Dns, NO_DNS, "Add a record of any type"),
-    row(' ', "synth-domain", Required("DOMAIN,RANGE[,PREFIX[*]]"), Each, Dns, NO_DNS, "Make names out of addresses"),
-    row(' ', "auth-server", Required("DOMAIN[,INTERFACE|ADDRESS...]"), Once, Dns, NO_DNS, "Answer with authority"),
-    row(' ', "auth-zone", Required("DOMAIN[,SUBNET...]"), Each, Dns, NO_DNS, "Answer for this zone with authority"),
-    row(' ', "auth-sec-servers", Required("DOMAIN[,DOMAIN...]"), Each, Dns, NO_DNS, "Name the zones' secondary servers"),
-    row(' ', "auth-peer", Required("ADDRESS[,ADDRESS...]"), Each, Dns, NO_DNS, "Let these transfer the zones"),
-    row(' ', "ipset", Required("/DOMAIN[/DOMAIN...]/SET[,SET...]"), Each, Dns, NO_DNS, "Add what is answered to IP sets"),
-    row(' ', "nftset", Required("/DOMAIN[/DOMAIN...]/SET[,SET...]"), Each, Dns, NO_DNS, "Add what is answered to sets of nftables"),
-    row(' ', "connmark-allowlist-enable", Optional("MASK"), Once, Dns, NO_DNS, "Answer by connection mark"),
-    row(' ', "connmark-allowlist", Required("MARK[/MASK][,PATTERN...]"), Each, Dns, NO_DNS, "Let this connection mark ask for these names"),
-    row(' ', "add-mac", Optional("base64|text"), Last, Dns, NO_DNS, "Add the client's MAC to upstream queries"),
-    row(' ', "add-subnet", Optional("PREFIX[,PREFIX]"), Once, Dns, NO_DNS, "Add the client's subnet to upstream queries"),
-    row(' ', "add-cpe-id", Required("TEXT"), Once, Dns, NO_DNS, "Add this identifier to upstream queries"),
-    row(' ', "umbrella", Optional("deviceid:ID[,orgid:ID][,assetid:ID]"), Once, Dns, NO_DNS, "Add Cisco Umbrella's identifiers to upstream queries"),
-    row(' ', "dnssec", Alone, Last, Dns, NO_DNS, "Validate answers by DNSSEC"),
-    row(' ', "trust-anchor", Required("DOMAIN,[CLASS,]TAG,ALGORITHM,TYPE,DIGEST"), Each, Dns, NO_DNS, "Trust this DNSSEC key"),
-    row(' ', "dnssec-check-unsigned", Optional("no"), Last, Dns, FORWARDS, "Check that unsigned answers may be unsigned"),
-    row(' ', "dnssec-no-timecheck", Alone, Last, Dns, FORWARDS, "Do not check the times of signatures until the clock is right"),
-    row(' ', "dnssec-timestamp", Required("PATH"), Once, Dns, FORWARDS, "Tell by this file whether the clock is right"),
-    row(' ', "dnssec-limits", Required("NUMBER[,NUMBER...]"), Once, Dns, FORWARDS, "Limit the work of validation"),
-    row(' ', "dnssec-debug", Alone, Last, Dns, FORWARDS, "Pass on answers that are not valid"),
+    row('p', "port", Required("NUMBER"), Once, Dns, dns!(port_of, Port), "Answer DNS queries on this port; 0: on none"),
+    row('S', "server", Required("[/DOMAIN[/DOMAIN...]/]ADDRESS|NAME|#[#PORT][@INTERFACE][@ADDRESS[#PORT]]"), Each, Dns, Honoured(dns::server), "Forward queries to this server, or those for these domains; `/DOMAIN/` alone forwards none, `#` as usual"),
+    row(' ', "local", Required("/DOMAIN[/DOMAIN...]/"), Each, Dns, Honoured(dns::server), "Forward no queries for these domains"),
+    row('r', "resolv-file", Optional("PATH"), Each, Dns, Honoured(dns::resolv_file), "Read upstream servers from this file, of several from the one that changed last; no path means no file"),
+    row('R', "no-resolv", Alone, Last, Dns, dns!(NoResolv), "Do not read /etc/resolv.conf"),
+    row('n', "no-poll", Alone, Last, Dns, dns!(NoPoll), "Do not watch /etc/resolv.conf"),
+    row('o', "strict-order", Alone, Last, Dns, dns!(StrictOrder), "Ask upstream servers in their order"),
+    row(' ', "all-servers", Alone, Last, Dns, dns!(AllServers), "Ask all upstream servers at once"),
+    row('D', "domain-needed", Alone, Last, Dns, dns!(DomainNeeded), "Do not forward names without a dot"),
+    row('b', "bogus-priv", Alone, Last, Dns, dns!(BogusPriv), "Do not forward reverse queries for private addresses"),
+    row('f', "filterwin2k", Alone, Last, Dns, dns!(FilterWindows), "Do not forward needless queries of Windows"),
+    row(' ', "filter-A", Alone, Last, Dns, Honoured(|_| Ok(Meaning::Dns(Box::new(DnsOption::FilterTypes(vec![Rtype::A]))))), "Keep A records out of answers"),
+    row(' ', "filter-AAAA", Alone, Last, Dns, Honoured(|_| Ok(Meaning::Dns(Box::new(DnsOption::FilterTypes(vec![Rtype::AAAA]))))), "Keep AAAA records out of answers"),
+    row(' ', "filter-rr", Required("TYPE[,TYPE...]"), Each, Dns, dns!(types, FilterTypes), "Keep records of these types out of answers"),
+    row('P', "edns-packet-max", Required("OCTETS"), Once, Dns, Honoured(dns::edns_packet_max), "Take EDNS datagrams of this size at most"),
+    row('Q', "query-port", Required("NUMBER"), Once, Dns, dns!(port_of, QueryPort), "Ask upstream servers from this port"),
+    row(' ', "port-limit", Required("NUMBER"), Once, Dns, dns!(some_of, PortLimit), "Ask several upstream servers for one query from so many ports"),
+    row(' ', "min-port", Required("NUMBER"), Once, Dns, dns!(port_of, MinPort), "Ask upstream servers from this port or a higher one"),
+    row(' ', "max-port", Required("NUMBER"), Once, Dns, dns!(port_of, MaxPort), "Ask upstream servers from this port or a lower one"),
+    row('0', "dns-forward-max", Required("NUMBER"), Once, Dns, dns!(number_of, ForwardMax), "Forward so many queries at once at most"),
+    row(' ', "fast-dns-retry", Optional("MILLISECONDS[,MILLISECONDS]"), Each, Dns, Honoured(dns::fast_dns_retry), "Ask again after so long, for so long"),
+    row(' ', "stop-dns-rebind", Alone, Last, Dns, dns!(StopRebind), "Drop upstream answers with private addresses"),
+    row(' ', "rebind-localhost-ok", Alone, Last, Dns, dns!(RebindLocalhostOk), "But let 127.0.0.0/8 pass"),
+    row(' ', "rebind-domain-ok", Required("DOMAIN|/DOMAIN[/DOMAIN...]/"), Each, Dns, Honoured(dns::rebind_domain_ok), "But let these domains pass"),
+    row(' ', "dns-loop-detect", Alone, Last, Dns, dns!(DetectLoops), "Find loops of forwarding"),
+    row(' ', "ignore-address", Required("ADDRESS[/PREFIX]"), Each, Dns, dns!(net_of, IgnoreAddress), "Drop upstream answers with this address"),
+    row(' ', "strip-mac", Alone, Last, Dns, Honoured(nothing), "Take MACs out of queries, where no options of a client ever go"),
+    row(' ', "strip-subnet", Alone, Last, Dns, Honoured(nothing), "Take client subnets out of queries, where no options of a client ever go"),
+    row(' ', "conntrack", Alone, Last, Dns, NO_MARKS, "Carry connection marks over to upstream queries"),
+    row(' ', "proxy-dnssec", Alone, Last, Dns, dns!(ProxyDnssec), "Pass on what upstream servers say of DNSSEC"),
+    row('c', "cache-size", Optional("NUMBER"), Once, Dns, Honoured(dns::cache_size), "Cache so many names"),
+    row('N', "no-negcache", Alone, Last, Dns, dns!(NoNegativeCache), "Do not cache that a name does not exist"),
+    row(' ', "use-stale-cache", Optional("SECONDS"), Once, Dns, Honoured(dns::use_stale_cache), "Answer with what is out of date while it is renewed"),
+    row(' ', "cache-rr", Required("TYPE[,TYPE...]"), Each, Dns, dns!(types, CacheTypes), "Cache records of these types"),
+    row(' ', "neg-ttl", Required("SECONDS"), Once, Dns, dns!(number_of, NegativeTtl), "Believe for so long that a name does not exist"),
+    row(' ', "max-cache-ttl", Required("SECONDS"), Once, Dns, dns!(number_of, MaxCacheTtl), "Cache for so long at most"),
+    row(' ', "min-cache-ttl", Required("SECONDS"), Once, Dns, Honoured(dns::min_cache_ttl), "Cache for so long at least"),
+    row(' ', "clear-on-reload", Alone, Last, Dns, dns!(ClearOnReload), "Empty the cache when /etc/resolv.conf changes"),
+    row('h', "no-hosts", Alone, Last, Dns, dns!(NoHosts), "Do not read /etc/hosts"),
+    row('H', "addn-hosts", Required("PATH"), Each, Dns, dns!(path_of, AddHosts), "Read this hosts file, or the files of this folder, too; again on SIGHUP"),
+    row(' ', "hostsdir", Required("FOLDER"), Each, Dns, dns!(path_of, HostsDir), "Read the hosts files of this folder, whenever one changes"),
+    row('E', "expand-hosts", Alone, Last, Dns, dns!(ExpandHosts), "Add the domain to plain names of hosts files"),
+    row('q', "log-queries", Optional("extra"), Last, Dns, Honoured(dns::log_queries), "Log DNS queries and what is answered; with `extra`, number them and name who asks"),
+    row(' ', "local-service", Optional("net|host"), Once, Dns, Honoured(dns::local_service), "Where no interface or address is named: answer DNS queries from our own subnets only, or from this host only"),
+    row('y', "localise-queries", Alone, Last, Dns, dns!(LocaliseQueries), "Answer with addresses of the subnet that asks"),
+    row('T', "local-ttl", Required("SECONDS"), Once, Dns, dns!(number_of, LocalTtl), "Let local names be believed for so long"),
+    row(' ', "dhcp-ttl", Required("SECONDS"), Once, Dns, dns!(number_of, DhcpTtl), "Let names of leases be believed for so long"),
+    row(' ', "max-ttl", Required("SECONDS"), Once, Dns, dns!(number_of, MaxTtl), "Let any name be believed for so long at most"),
+    row('e', "selfmx", Alone, Last, Dns, dns!(SelfMx), "Answer with MX records by which local hosts point to themselves"),
+    row('L', "localmx", Alone, Last, Dns, dns!(LocalMx), "Answer with MX records for local hosts"),
+    row('t', "mx-target", Required("NAME"), Once, Dns, Honoured(dns::mx_target), "Point such MX records there"),
+    row(' ', "no-round-robin", Alone, Last, Dns, dns!(NoRoundRobin), "Keep the order of records in answers"),
+    row(' ', "no-ident", Alone, Last, Dns, dns!(NoIdent), "Do not answer version.bind and its like"),
+    row(' ', "max-tcp-connections", Required("NUMBER"), Once, Dns, dns!(some_of, MaxTcp), "Serve so many DNS connections over TCP at most"),
+    row(' ', "auth-ttl", Required("SECONDS"), Once, Dns, NO_ZONES, "Let authoritative answers be believed for so long"),
+    row(' ', "auth-soa", Required("SERIAL[,HOSTMASTER[,REFRESH[,RETRY[,EXPIRY]]]]"), Once, Dns, NO_ZONES, "Fill the SOA record of zones"),
+    row('A', "address", Required("[/DOMAIN[/DOMAIN...]/]ADDRESS|#"), Each, Dns, Honoured(dns::address), "Answer with this address for all names of these domains, with 0.0.0.0 and :: for `#`, or that there are none"),
+    row('B', "bogus-nxdomain", Required("ADDRESS[/PREFIX]"), Each, Dns, dns!(net_of, BogusNxdomain), "Take this upstream answer for: no such name"),
+    row('V', "alias", Required("OLD|FIRST-LAST,NEW[,MASK]"), Each, Dns, Honoured(dns::alias), "Change addresses in upstream answers"),
+    row(' ', "rev-server", Required("SUBNET[/PREFIX][,ADDRESS|NAME|#[#PORT][@INTERFACE][@ADDRESS[#PORT]]]"), Each, Dns, Honoured(dns::rev_server), "Forward reverse queries for this subnet to this server"),
+    row(' ', "servers-file", Required("PATH"), Once, Dns, dns!(path_of, ServersFile), "Read server and rev-server from this file; again on SIGHUP"),
+    row(' ', "host-record", Required("NAME[,NAME...],ADDRESS[,ADDRESS][,TTL]"), Each, Dns, Honoured(dns::host_record), "Give names their addresses, and addresses their names"),
+    row(' ', "dynamic-host", Required("NAME,ADDRESS[,ADDRESS],INTERFACE"), Each, Dns, Honoured(dns::dynamic_host), "Give a name an address in the subnet of this interface"),
+    row(' ', "interface-name", Required("NAME,INTERFACE[/4|/6]"), Each, Dns, Honoured(dns::interface_name), "Give a name the addresses of this interface"),
+    row(' ', "cname", Required("ALIAS[,ALIAS...],TARGET[,TTL]"), Each, Dns, Honoured(dns::cname), "Give a local name other names"),
+    row('m', "mx-host", Required("NAME[,TARGET[,PREFERENCE]]"), Each, Dns, Honoured(dns::mx_host), "Add an MX record"),
+    row('W', "srv-host", Required("NAME[,TARGET[,PORT[,PRIORITY[,WEIGHT]]]]"), Each, Dns, Honoured(dns::srv_host), "Add an SRV record"),
+    row('Y', "txt-record", Required("NAME[,TEXT...]"), Each, Dns, Honoured(dns::txt_record), "Add a TXT record"),
+    row(' ', "ptr-record", Required("NAME[,TARGET]"), Each, Dns, Honoured(dns::ptr_record), "Add a PTR record"),
+    row(' ', "naptr-record", Required("NAME,ORDER,PREFERENCE,FLAGS,SERVICE,REGEXP[,REPLACEMENT]"), Each, Dns, Honoured(dns::naptr_record), "Add a NAPTR record"),
+    row(' ', "caa-record", Required("NAME,FLAGS,TAG,VALUE"), Each, Dns, Honoured(dns::caa_record), "Add a CAA record"),
+    row(' ', "dns-rr", Required("NAME,TYPE[,HEX]"), Each, Dns, Honoured(dns::dns_rr), "Add a record of any type"),
+    row(' ', "synth-domain", Required("DOMAIN,SUBNET|FIRST,LAST[,PREFIX[*]]"), Each, Dns, Honoured(dns::synth_domain), "Make names out of addresses"),
+    row(' ', "auth-server", Required("DOMAIN[,INTERFACE|ADDRESS...]"), Once, Dns, NO_ZONES, "Answer with authority"),
+    row(' ', "auth-zone", Required("DOMAIN[,SUBNET...]"), Each, Dns, NO_ZONES, "Answer for this zone with authority"),
+    row(' ', "auth-sec-servers", Required("DOMAIN[,DOMAIN...]"), Each, Dns, NO_ZONES, "Name the zones' secondary servers"),
+    row(' ', "auth-peer", Required("ADDRESS[,ADDRESS...]"), Each, Dns, NO_ZONES, "Let these transfer the zones"),
+    row(' ', "ipset", Required("/DOMAIN[/DOMAIN...]/SET[,SET...]"), Each, Dns, NO_SETS, "Add what is answered to IP sets"),
+    row(' ', "nftset", Required("/DOMAIN[/DOMAIN...]/SET[,SET...]"), Each, Dns, NO_SETS, "Add what is answered to sets of nftables"),
+    row(' ', "connmark-allowlist-enable", Optional("MASK"), Once, Dns, NO_MARKS, "Answer by connection mark"),
+    row(' ', "connmark-allowlist", Required("MARK[/MASK][,PATTERN...]"), Each, Dns, NO_MARKS, "Let this connection mark ask for these names"),
+    row(' ', "add-mac", Optional("base64|text"), Last, Dns, Refused(SHARED, "leave it out; a server that must know its clients has to be asked by them"), "Add the client's MAC to upstream queries"),
+    row(' ', "add-subnet", Optional("PREFIX[,PREFIX]"), Once, Dns, Refused(SHARED, "leave it out: upstream servers then go by our own address, which is near enough for a LAN"), "Add the client's subnet to upstream queries"),
+    row(' ', "add-cpe-id", Required("TEXT"), Once, Dns, Honoured(dns::cpe_id), "Add this identifier to upstream queries"),
+    row(' ', "umbrella", Optional("deviceid:ID[,orgid:ID][,assetid:ID]"), Once, Dns, Refused(SHARED, "leave it out, and register this host's address with Umbrella; add-cpe-id adds one text to all queries"), "Add Cisco Umbrella's identifiers to upstream queries"),
+    row(' ', "dnssec", Alone, Last, Dns, NO_DNSSEC, "Validate answers by DNSSEC"),
+    row(' ', "trust-anchor", Required("DOMAIN,[CLASS,]TAG,ALGORITHM,TYPE,DIGEST"), Each, Dns, NO_DNSSEC, "Trust this DNSSEC key"),
+    row(' ', "dnssec-check-unsigned", Optional("no"), Last, Dns, NO_DNSSEC, "Check that unsigned answers may be unsigned"),
+    row(' ', "dnssec-no-timecheck", Alone, Last, Dns, NO_DNSSEC, "Do not check the times of signatures until the clock is right"),
+    row(' ', "dnssec-timestamp", Required("PATH"), Once, Dns, NO_DNSSEC, "Tell by this file whether the clock is right"),
+    row(' ', "dnssec-limits", Required("NUMBER[,NUMBER...]"), Once, Dns, NO_DNSSEC, "Limit the work of validation"),
+    row(' ', "dnssec-debug", Alone, Last, Dns, NO_DNSSEC, "Pass on answers that are not valid"),
 
     row(' ', "no-dhcpv6-interface", Required("NAME[*][,NAME...]"), Each, Dhcpv6, Warned("lanboot speaks no DHCPv6"), "Serve no DHCPv6 on this interface"),
     row(' ', "quiet-dhcp6", Alone, Last, Dhcpv6, Warned("lanboot speaks no DHCPv6"), "Do not log ordinary DHCPv6 exchanges"),
