@@ -8,6 +8,7 @@ mod lines;
 mod links;
 mod live;
 mod log;
+mod names;
 mod privileges;
 mod process;
 mod script;

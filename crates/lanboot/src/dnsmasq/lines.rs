@@ -8,6 +8,8 @@ use std::time::Duration;
 use config::{Config, Gives, Range};
 use journal::{Event, Line as Words, Protocol, Step, Tone};
 
+use super::names;
+
 /// How bad it is: syslog's numbers (RFC 5424 section 6.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -212,7 +214,9 @@ fn in_words(event: &Event) -> Vec<Line> {
 /// What is said when service begins.
 pub fn started(config: &Config, lines: &Lines) -> Vec<Line> {
     let version = env!("CARGO_PKG_VERSION");
-    let mut said = vec![Line::info(Part::Main, format!("started, version 2.90 (lanboot {version}) DNS disabled"))];
+    let cache = names::cache(config.dns.as_ref());
+    let mut said = vec![Line::info(Part::Main, format!("started, version 2.90 (lanboot {version}) {cache}"))];
+    said.extend(config.dns.iter().flat_map(names::started));
     if let Some(dhcp) = &config.dhcp {
         said.extend(dhcp.ranges.iter().map(|range| Line::info(Part::Dhcp, range_text(range))));
         // With one interface alone, as dnsmasq.

@@ -14,11 +14,14 @@ use std::time::Duration;
 use config::Config;
 use config::dnsmasq::lower::Process;
 use config::dnsmasq::options::process::LogTo;
+use dns::resolver::Statistics;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use journal::{Follower, Heard};
+use server::dns_log::DnsNotes;
 
 use super::lines::{Counts, Level, Line, Lines, Part};
+use super::names::{self, NameLines};
 use super::privileges::Identity;
 
 const SYSLOG: &str = "/dev/log";
@@ -229,8 +232,7 @@ impl Logger {
                         logger.write(&logger.0.lines.of(&event));
                     }
                     Heard::Skipped(missing) => {
-                        let text = format!("overflow: {missing} log entries lost");
-                        logger.write(&[Line::new(Level::Warning, Part::Main, text)]);
+                        logger.write(&[overflow(missing)]);
                     }
                 }
             }
@@ -238,11 +240,32 @@ impl Logger {
         thread::Builder::new().name("log".into()).spawn(log)
     }
 
-    /// `leases`: in use now.
-    pub fn statistics(&self, leases: usize, config: &Config) {
-        let lines = lock(&self.0.counts).lines(leases, config);
+    /// Logs what there is to say of DNS, in a thread of its own, until the service ends.
+    pub fn follow_names(&self, notes: DnsNotes, names: NameLines) -> io::Result<JoinHandle<()>> {
+        let logger = self.clone();
+        let log = move || {
+            let (mut taken, mut lines) = (Vec::new(), Vec::new());
+            while let Some(lost) = notes.take(&mut taken) {
+                lines.clear();
+                lines.extend(taken.iter().flat_map(|note| names.of(note)));
+                lines.extend((lost > 0).then(|| overflow(lost)));
+                logger.write(&lines);
+            }
+        };
+        thread::Builder::new().name("log-names".into()).spawn(log)
+    }
+
+    /// `leases`: in use now. `names`: of the DNS service, where there is one.
+    pub fn statistics(&self, leases: usize, names: Option<&Statistics>, config: &Config) {
+        let now = Timestamp::now().as_second();
+        let mut lines = names.map(|figures| names::statistics(figures, now)).unwrap_or_default();
+        lines.extend(lock(&self.0.counts).lines(leases, config));
         self.write(&lines);
     }
+}
+
+fn overflow(missing: u64) -> Line {
+    Line::new(Level::Warning, Part::Main, format!("overflow: {missing} log entries lost"))
 }
 
 // A line that was cut short by a panic elsewhere does the next one no harm.
@@ -253,6 +276,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_about_names_come_in_order_until_the_service_ends() {
+        use dns::Rtype;
+        use dns::lookups::{Line as QueryLine, Logged};
+        use server::dns_log::{DnsNote, dns_log};
+        let path = std::env::temp_dir().join(format!("lanboot-log-names-{}", process::id()));
+        let process = Process { log_to: Some(LogTo::File(path.clone())), ..Process::default() };
+        let logger = Logger::new(Log::open(&process, None).unwrap(), Lines::default());
+        let (log, notes) = dns_log();
+        let names = NameLines { extra: true, ..NameLines::default() };
+        let logging = logger.follow_names(notes, names).unwrap();
+        log.tell(DnsNote::ReadHosts { path: "/etc/hosts".into(), names: 3 });
+        for serial in 0..500 {
+            let what = Logged::Query { name: "deb.example".parse().unwrap(), kind: Rtype::A };
+            log.tell(DnsNote::Query(QueryLine { serial, client: "10.0.1.5:4000".parse().unwrap(), what }));
+        }
+        drop(log);
+        logging.join().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.split_once("]: ").unwrap().1).collect();
+        assert_eq!((lines.len(), lines[0]), (501, "read /etc/hosts - 3 names"));
+        assert_eq!(lines[500], "499 10.0.1.5/4000 query[A] deb.example from 10.0.1.5");
+    }
 
     #[test]
     fn whatever_a_client_says_is_one_line() {

@@ -217,7 +217,7 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
         reloads.push(Box::new(live.serve(dhcp.orders(), logger.clone()).map_err(no_thread)?));
     }
     reloads.push(Box::new(notes));
-    let ended_by = attend(&signals, &logger, reloads, || logger.statistics(keeper.active(), config));
+    let ended_by = attend(&signals, &logger, reloads, || logger.statistics(keeper.active(), None, config));
     drop(running);
     network.down(&journal);
     journal.flush(Duration::from_secs(2));
