@@ -3,9 +3,13 @@
 pub mod catalogue;
 mod console;
 pub mod event;
+mod failures;
+mod flood;
 mod journal;
+mod like;
 mod line;
 mod lookup;
+mod lookups;
 mod run;
 mod stuck;
 mod style;

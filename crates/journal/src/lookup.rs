@@ -92,18 +92,134 @@ fn is_plain(name: &str) -> bool {
     !name.trim_end_matches('.').contains('.')
 }
 
-/// What to do about a failed look-up.
+/// What to do about a failed look-up, in one line.
 pub(crate) fn remedy(name: &str, why: &Unresolved) -> Option<&'static str> {
+    // Whoever asks for what does not exist mostly goes on.
+    if matches!(why, Unresolved::NoSuchName { .. }) { None } else { causes(name, why).first().copied() }
+}
+
+const PLAIN: &[&str] = &[
+    "give the machine of this name a reservation, or the name a record under [dns]",
+    "let it ask for the name with its domain",
+];
+const NOT_HERE: &[&str] = &[
+    "see whether the name is right where the machine has it from: kernel command line, preseed, kickstart",
+    "names of this domain are known here alone: give it a record under [dns], or its domain a forward",
+];
+const NOT_THERE: &[&str] =
+    &["see whether the name is right where the machine has it from: kernel command line, preseed, kickstart"];
+const NO_ANSWER: &[&str] = &["see whether this host reaches them, or name others: upstream = [\"…\"] in [dns]"];
+const NO_SERVER: &[&str] =
+    &["name the servers to ask: upstream = [\"…\"] in [dns]; or see why this host's /etc/resolv.conf has none"];
+const THEY_REFUSE: &[&str] = &["see whether it may be asked from here, or name others: upstream = [\"…\"] in [dns]"];
+const WE_REFUSE: &[&str] = &["see who may ask: clients in [dns]"];
+
+/// What usually is wrong then, the likeliest first, each with its remedy.
+pub(crate) fn causes(name: &str, why: &Unresolved) -> &'static [&'static str] {
     match why {
-        Unresolved::NoSuchName { by: None } if is_plain(name) => {
-            Some("give the machine of this name a reservation, the name a host record, or ask for it with its domain")
+        Unresolved::NoSuchName { by: None } if is_plain(name) => PLAIN,
+        Unresolved::NoSuchName { by: None } => NOT_HERE,
+        Unresolved::NoSuchName { by: Some(_) } => NOT_THERE,
+        Unresolved::NoAnswer { .. } => NO_ANSWER,
+        Unresolved::NoServer => NO_SERVER,
+        Unresolved::Refused { by: Some(_), .. } => THEY_REFUSE,
+        Unresolved::Refused { by: None, .. } => WE_REFUSE,
+    }
+}
+
+pub(crate) fn meant(like: &str) -> String {
+    format!("is {} meant, which is known here?", clean(like))
+}
+
+/// `asked for the mirror `, where the name tells what it is of.
+pub(crate) fn asked_for(name: &str) -> &'static str {
+    let has = |words: &[&str]| {
+        let mut parts = name.split(['.', '-']);
+        parts.any(|part| words.contains(&part.trim_end_matches(|c: char| c.is_ascii_digit())))
+    };
+    if has(&["ntp", "time", "chrony"]) {
+        "asked for the time server "
+    } else if has(&[
+        "mirror",
+        "mirrors",
+        "mirrorlist",
+        "deb",
+        "archive",
+        "ports",
+        "ftp",
+        "repo",
+        "repos",
+        "dl",
+        "download",
+        "packages",
+        "pkg",
+        "security",
+    ]) {
+        "asked for the mirror "
+    } else {
+        "asked for "
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(server: &str, said: Said) -> Asked {
+        Asked { server: server.parse().unwrap(), said }
+    }
+
+    #[test]
+    fn failures_are_told_with_who_said_what() {
+        let by = || Some("192.0.2.1:53".parse().unwrap());
+        let two = vec![asked("192.0.2.1:53", Said::Silent), asked("[2001:db8::1]:5353", Said::Unreachable)];
+        let code = |code: &str| Said::Code(code.to_owned());
+        let five = vec![asked("192.0.2.1:53", Said::Malformed), asked("192.0.2.2:53", code("SERVFAIL"))];
+        let five: Vec<Asked> = five.into_iter().chain(vec![asked("192.0.2.3:53", Said::Silent); 3]).collect();
+        for (name, why, text) in [
+            ("deb.example", Unresolved::NoSuchName { by: by() }, "deb.example: no such name, says 192.0.2.1"),
+            ("box", Unresolved::NoSuchName { by: None }, "box: a name without a domain that nobody here has"),
+            ("box.lan", Unresolved::NoSuchName { by: None }, "box.lan: no such name here"),
+            (
+                "x",
+                Unresolved::NoAnswer { asked: two },
+                "x: no upstream server answered (192.0.2.1 silent, 2001:db8::1#5353 unreachable)",
+            ),
+            (
+                "x",
+                Unresolved::NoAnswer { asked: five },
+                "x: no upstream server answered (192.0.2.1 sent no proper answer, 192.0.2.2 says SERVFAIL, 192.0.2.3 \
+                 silent, 192.0.2.3 silent, 1 more)",
+            ),
+            ("x", Unresolved::NoAnswer { asked: vec![] }, "x: no upstream server answered"),
+            ("x", Unresolved::NoServer, "x: no upstream server is configured"),
+            ("x", Unresolved::Refused { code: "REFUSED".into(), by: by() }, "x: 192.0.2.1 says REFUSED"),
+            ("a\u{1b}b", Unresolved::Refused { code: "REFUSED".into(), by: None }, "a?b: we said REFUSED"),
+        ] {
+            assert_eq!(failed(name, &why), text);
+            assert!(!causes(name, &why).is_empty());
         }
-        Unresolved::NoSuchName { .. } => None,
-        Unresolved::NoAnswer { .. } => Some("see whether this host reaches them, or name others under [dns] upstream"),
-        Unresolved::NoServer => Some("name servers under [dns] upstream, or see why resolv.conf names none"),
-        Unresolved::Refused { by: Some(_), .. } => {
-            Some("see whether it may be asked from here, or name others under [dns] upstream")
+    }
+
+    #[test]
+    fn answers_are_told_up_to_two() {
+        let answers = |count: usize| (1..=count).map(|n| format!("192.0.2.{n}")).collect::<Vec<_>>();
+        assert_eq!(found("a", "A", &answers(1)), "a is 192.0.2.1");
+        assert_eq!(found("a", "A", &answers(5)), "a is 192.0.2.1, 192.0.2.2 and 3 more");
+        assert_eq!(found("a", "AAAA", &[]), "a has no AAAA record");
+    }
+
+    #[test]
+    fn names_tell_what_they_are_of() {
+        for (name, what) in [
+            ("deb.debian.org", "asked for the mirror "),
+            ("ftp2.de.example", "asked for the mirror "),
+            ("my-mirror.lan", "asked for the mirror "),
+            ("0.debian.pool.ntp.org", "asked for the time server "),
+            ("debby.example", "asked for "),
+            ("intranet", "asked for "),
+        ] {
+            assert_eq!(asked_for(name), what, "{name}");
         }
-        Unresolved::Refused { by: None, .. } => None,
     }
 }

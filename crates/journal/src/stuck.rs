@@ -1,10 +1,12 @@
 //! Where a boot that says nothing more has stopped, and why that usually is.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::lookups::Failed;
 use crate::timeline::millis_between;
 use crate::words::{clean, seconds};
 use crate::{Boot, Protocol, Role, Stage, Step, console};
@@ -15,7 +17,25 @@ pub struct Stuck {
     /// What was heard last and what did not follow.
     pub what: String,
     /// Likely causes, the likeliest first, each with its remedy.
-    pub causes: Vec<&'static str>,
+    pub causes: Vec<Cow<'static, str>>,
+}
+
+/// Where a boot stands still, to be told once.
+#[derive(PartialEq)]
+pub(crate) struct Standstill {
+    started: Timestamp,
+    waiting: Waiting,
+    failed: Option<Failed>,
+}
+
+impl Standstill {
+    pub(crate) fn of(boot: &Boot) -> Standstill {
+        Standstill { started: boot.started, waiting: boot.waiting.clone(), failed: boot.lookups.failed().cloned() }
+    }
+
+    pub(crate) fn is_of(&self, boot: &Boot) -> bool {
+        self.started == boot.started && self.waiting == boot.waiting && self.failed.as_ref() == boot.lookups.failed()
+    }
 }
 
 /// What must come next for the boot to go on.
@@ -349,11 +369,18 @@ fn is_ipxe(file: &str) -> bool {
 impl Boot {
     /// Where the boot stopped and the likely causes, when it has been silent for too long by `now`.
     pub fn stuck(&self, now: Timestamp) -> Option<Stuck> {
+        self.stuck_at_name(now).or_else(|| self.stuck_without_step(now))
+    }
+
+    fn stuck_without_step(&self, now: Timestamp) -> Option<Stuck> {
         let Row(patience, causes) = self.waiting.row()?;
         if millis_between(self.last, now) < patience * 1000 {
             return None;
         }
         let ago = seconds(millis_between(self.waiting_since, now));
-        Some(Stuck { what: self.waiting.sentence(&ago), causes: causes.to_vec() })
+        Some(Stuck {
+            what: self.waiting.sentence(&ago),
+            causes: causes.iter().map(|cause| Cow::Borrowed(*cause)).collect(),
+        })
     }
 }

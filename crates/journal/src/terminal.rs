@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use mac::Mac;
 
+use crate::failures::{Failure, Failures};
 use crate::journal::gap;
 use crate::line::{Line, Tone};
 use crate::run::Run;
-use crate::stuck::Waiting;
+use crate::stuck::Standstill;
 use crate::style::{BOLD, DIM, MACHINES, YELLOW};
 use crate::timeline::millis_between;
 use crate::words::{octets, seconds, wrap};
@@ -40,7 +41,8 @@ pub struct Terminal {
     name_width: usize,
     timeline: Timeline,
     /// What each machine was told to be waiting for in vain, and in which boot, by its start.
-    told_stuck: HashMap<Mac, (Timestamp, Waiting)>,
+    told_stuck: HashMap<Mac, Standstill>,
+    failures: Failures,
     /// Small files and missing names of which the first is shown, and the start of the boot.
     runs: HashMap<Mac, (Timestamp, Run)>,
     /// The last line about each machine without a boot.
@@ -59,6 +61,7 @@ impl Terminal {
             name_width: longest.unwrap_or(MAC_WIDTH).max(OURSELVES.len()),
             timeline: Timeline::new(),
             told_stuck: HashMap::new(),
+            failures: Failures::default(),
             runs: HashMap::new(),
             strays: HashMap::new(),
         }
@@ -71,7 +74,12 @@ impl Terminal {
             self.name_width = self.name_width.max(MAC_WIDTH);
         }
         let told = self.timeline.push(event);
+        self.failures.hear(event);
         let line = told.line?;
+        if let Some(failure) = Failure::of(event, told.started, &line) {
+            self.failures.add(failure);
+            return None;
+        }
         let (Some(machine), Some(started)) = (event.machine, told.started) else {
             return if self.is_repeat(event, &line) { None } else { Some(self.draw(event.machine, None, &line)) };
         };
@@ -98,21 +106,21 @@ impl Terminal {
         paused.retain(|(until, _)| millis_between(*until, now) >= RUN_PAUSE_MILLIS);
         paused.sort_unstable();
         let mut lines: Vec<String> = paused.into_iter().filter_map(|(_, machine)| self.end_run(machine)).collect();
+        lines.extend(self.failed_look_ups(now, false));
         lines.extend(self.stalls(now));
         lines
     }
 
     fn stalls(&mut self, now: Timestamp) -> Vec<String> {
-        let told = |boot: &Boot| {
-            let told = self.told_stuck.get(&boot.machine);
-            told.is_some_and(|(started, waiting)| *started == boot.started && *waiting == boot.waiting)
-        };
+        let told = |boot: &Boot| self.told_stuck.get(&boot.machine).is_some_and(|told| told.is_of(boot));
         let silent = self.timeline.boots().filter(|boot| !told(boot));
         let mut stalls: Vec<(&Boot, Stuck)> = silent.filter_map(|boot| Some((boot, boot.stuck(now)?))).collect();
         stalls.sort_by_key(|(boot, _)| (boot.last, boot.machine));
-        let lines =
-            stalls.iter().map(|(boot, stuck)| self.draw_stuck(now, boot.machine, boot.started, stuck)).collect();
-        let tell = stalls.iter().map(|(boot, _)| (boot.machine, (boot.started, boot.waiting.clone())));
+        // Names that nobody can look up stop all machines at once.
+        let shown = stalls.iter().filter(|(boot, _)| self.failures.shows_stall(now, boot));
+        let shown: Vec<&(&Boot, Stuck)> = shown.collect();
+        let lines = shown.iter().map(|(boot, stuck)| self.draw_stuck(now, boot.machine, boot.started, stuck)).collect();
+        let tell = stalls.iter().map(|(boot, _)| (boot.machine, Standstill::of(boot)));
         let tell: Vec<_> = tell.collect();
         self.told_stuck.retain(|machine, _| self.timeline.boot(*machine).is_some());
         self.told_stuck.extend(tell);
@@ -122,7 +130,18 @@ impl Terminal {
     /// What is to be shown when no more will happen.
     pub fn finish(&mut self) -> Vec<String> {
         let machines: Vec<Mac> = self.runs.keys().copied().collect();
-        machines.into_iter().filter_map(|machine| self.end_run(machine)).collect()
+        let mut lines: Vec<String> = machines.into_iter().filter_map(|machine| self.end_run(machine)).collect();
+        lines.extend(self.failed_look_ups(Timestamp::now(), true));
+        lines
+    }
+
+    /// Look-ups that failed and were not made good since.
+    fn failed_look_ups(&mut self, now: Timestamp, end: bool) -> Vec<String> {
+        let (failures, sums) = self.failures.due(now, end);
+        let mut lines: Vec<String> =
+            failures.iter().map(|failure| self.draw(failure.machine, failure.started, &failure.line)).collect();
+        lines.extend(sums.iter().map(|line| self.draw(None, None, line)));
+        lines
     }
 
     /// Sums up the small files and missing names that were not shown.
@@ -151,12 +170,12 @@ impl Terminal {
                 block.push('\n');
             }
         }
-        if boot.outcome == Outcome::UnderWay
+        if (boot.outcome == Outcome::UnderWay || boot.outcome == Outcome::Up && boot.lookups.failed().is_some())
             && let Some(stuck) = boot.stuck(now)
         {
             block.push_str(&format!("  {}\n", self.style.flow(2, Tone::Warn, &format!("stuck: {}", stuck.what))));
             for cause in stuck.causes {
-                block.push_str(&format!("{}\n", self.hint(2, cause)));
+                block.push_str(&format!("{}\n", self.hint(2, &cause)));
             }
         }
         block

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use mac::Mac;
 use serde::Serialize;
 
+use crate::like::KnownNames;
 use crate::line::{Line, Tone, asker, beside, elsewhere, granted, ipxe_failure, protocol_topic};
+use crate::lookups::LookUps;
 use crate::run::{Run, is_incidental};
 use crate::stuck::Waiting;
 use crate::words::{clean, octets};
@@ -45,6 +47,8 @@ pub struct Boot {
     /// When it was seen that this must come next.
     #[serde(skip)]
     pub(crate) waiting_since: Timestamp,
+    #[serde(skip)]
+    pub(crate) lookups: LookUps,
     #[serde(skip)]
     exchange: Option<Exchange>,
     /// What DHCP named.
@@ -103,6 +107,7 @@ pub enum Outcome {
 #[derive(Default)]
 pub struct Timeline {
     current: HashMap<Mac, Boot>,
+    known: KnownNames,
     /// The boots that came before, in the order they ended; only when asked for.
     finished: Option<Vec<Boot>>,
 }
@@ -140,6 +145,7 @@ impl Timeline {
         let is_news = |event: &Event| !matches!(event.step, Step::LookedUp { .. });
         let line = |event| Line::of(event).filter(|_| is_news(event));
         let alone = |event| Told { started: None, line: line(event), incidental: false };
+        self.known.hear(event);
         let Some(machine) = event.machine else { return alone(event) };
         let begins = match self.current.get(&machine) {
             Some(boot) => boot.is_over_before(event),
@@ -154,7 +160,7 @@ impl Timeline {
         match self.current.get_mut(&machine) {
             Some(boot) => {
                 let incidental = is_incidental(&event.step) && !boot.needs(&event.step);
-                let told = Told { started: Some(boot.started), line: boot.take(event), incidental };
+                let told = Told { started: Some(boot.started), line: boot.take(event, &self.known), incidental };
                 self.forget_the_oldest();
                 told
             }
@@ -206,6 +212,7 @@ impl Boot {
             octets: 0,
             waiting: Waiting::Nothing,
             waiting_since: at,
+            lookups: LookUps::default(),
             exchange: None,
             boot_file: None,
             run: None,
@@ -239,8 +246,9 @@ impl Boot {
     }
 
     /// Adds an event to the story. Returns the line to show live.
-    fn take(&mut self, event: &Event) -> Option<Line> {
+    fn take(&mut self, event: &Event, known: &KnownNames) -> Option<Line> {
         let needed = self.needs(&event.step);
+        self.note_progress(&event.step);
         if self.waiting.learn(&event.step, needed) {
             self.waiting_since = event.at;
         }
@@ -284,11 +292,11 @@ impl Boot {
             }
             // That it was stopped once it was judged goes without saying.
             Step::VmStopped { .. } if self.lines.iter().any(|line| line.topic == "verdict") => None,
-            // What goes well is for the story alone.
             Step::LookedUp { .. } => {
-                self.add(Line::of(event)?);
+                self.found_name(event);
                 None
             }
+            Step::LookUpFailed { .. } => self.failed_name(event, known),
             Step::Console { .. } => self.console(Line::of(event)),
             _ => {
                 self.conclude(&event.step);
@@ -333,7 +341,7 @@ impl Boot {
     }
 
     /// Appends a line, or counts it when the one before says the same. Returns it when it is new.
-    fn add(&mut self, line: Line) -> Option<Line> {
+    pub(crate) fn add(&mut self, line: Line) -> Option<Line> {
         if let Some(last) = self.lines.last_mut()
             && last.topic == line.topic
             && last.text == line.text
@@ -388,7 +396,7 @@ impl Boot {
         self.add(line)
     }
 
-    fn push(&mut self, line: Line) {
+    pub(crate) fn push(&mut self, line: Line) {
         match self.lines.len() {
             0..MOST_LINES => self.lines.push(line),
             MOST_LINES => self.lines.push(Line::new(line.at, "…", "more than is kept".to_owned()).tone(Tone::Quiet)),

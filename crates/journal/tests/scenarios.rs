@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use jiff::{Timestamp, ToSpan};
-use journal::{Event, Protocol, Role, Stage, Step, Terminal};
+use journal::{Asked, Event, Protocol, Role, Said, Stage, Step, Terminal, Unresolved};
 use mac::Mac;
 
 pub const START: i64 = 1_767_225_600; // 2026-01-01 00:00:00 UTC
@@ -223,6 +223,81 @@ pub fn rom_ipxe_then_failure() -> Tale {
             },
         )
         .step(500, Step::IpxeFailed { what: "kernel".to_owned(), error: "1275813941".to_owned() })
+}
+
+impl Tale {
+    pub fn number(self, number: u32) -> Tale {
+        let [_, a, b, c] = number.to_be_bytes();
+        let machine = Mac([0x52, 0x54, 0, a, b, c]);
+        let events = self.events.into_iter().map(|event| Event { machine: Some(machine), ..event }).collect();
+        Tale { machine, events, ..self }
+    }
+
+    pub fn found(self, millis: i64, name: &str, local: bool) -> Tale {
+        let (kind, answers) = ("A".to_owned(), vec!["192.0.2.80".to_owned()]);
+        self.step(millis, Step::LookedUp { name: name.to_owned(), kind, answers, local, millis: 20 })
+    }
+
+    pub fn failed(self, millis: i64, name: &str, kind: &str, why: Unresolved) -> Tale {
+        self.step(millis, Step::LookUpFailed { name: name.to_owned(), kind: kind.to_owned(), why })
+    }
+
+    /// Its kernel and initrd are there, and its system asks for an address.
+    pub fn system(self, millis: i64) -> Tale {
+        self.linux(millis)
+            .discover(millis + 10_000, Stage::Os, "bios", None)
+            .ack(millis + 10_100, Stage::Os, "")
+            .step(millis + 10_200, Step::OsUp { how: "dhcp".to_owned(), detail: None })
+    }
+}
+
+pub fn no_answer() -> Unresolved {
+    let asked = |server: &str, said| Asked { server: server.parse().unwrap(), said };
+    Unresolved::NoAnswer { asked: vec![asked("192.0.2.1:53", Said::Silent), asked("192.0.2.2:53", Said::Unreachable)] }
+}
+
+pub fn no_such_name() -> Unresolved {
+    Unresolved::NoSuchName { by: Some("192.0.2.1:53".parse().unwrap()) }
+}
+
+fn installer(number: u8) -> Tale {
+    Tale::new(number).discover(0, Stage::Ipxe, "bios", Some("iPXE 1.21.1")).ack(200, Stage::Ipxe, SCRIPT).system(1000)
+}
+
+/// It finds the time, and then no mirror.
+pub fn no_mirror() -> Tale {
+    installer(1).found(12_000, "ntp.lan", true).failed(17_000, "deb.debian.org", "A", no_answer()).failed(
+        17_001,
+        "deb.debian.org",
+        "AAAA",
+        no_answer(),
+    )
+}
+
+/// A name is tried in a domain first, records that few names have are asked for, and the server is slow once.
+pub fn names_with_small_trouble() -> Tale {
+    installer(2)
+        .failed(12_000, "deb.debian.org.lan", "A", Unresolved::NoSuchName { by: None })
+        .found(12_100, "deb.debian.org", false)
+        .failed(12_110, "deb.debian.org", "AAAA", no_such_name())
+        .failed(12_200, "_http._tcp.deb.debian.org", "SRV", no_such_name())
+        .found(13_000, "security.debian.org", false)
+        .failed(14_000, "wpad.lan", "A", Unresolved::NoSuchName { by: None })
+        .failed(15_000, "ntp.debian.org", "A", no_answer())
+        .found(16_000, "ntp.debian.org", false)
+        .found(17_000, "ftp.debian.org", false)
+        .up(60_000)
+}
+
+/// Nobody has the name that its kernel was told, but nearly.
+pub fn mistyped_mirror() -> Tale {
+    let here = || Unresolved::NoSuchName { by: None };
+    installer(3).found(12_000, "mirror.lan", true).failed(16_000, "miror.lan", "A", here()).failed(
+        16_100,
+        "miror",
+        "A",
+        here(),
+    )
 }
 
 /// What `lanboot lab --log json` wrote down of real machines: `tests/journals/<name>.jsonl`.

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use journal::{Boot, Event, Outcome, Protocol, Reached, Role, Stage, Step, Style, Terminal, Timeline, Tone};
+use journal::{
+    Boot, Event, Outcome, Protocol, Reached, Role, Stage, Step, Style, Terminal, Timeline, Tone, Unresolved,
+};
 use scenarios::*;
 
 /// The live view, what is due in the end, and the finished story.
@@ -66,6 +68,9 @@ fn stories_read_as_they_should() {
         ("no-tftp", no_tftp(), 16_400),
         ("kernel-then-silence", kernel_then_silence(), 200_000),
         ("rom-ipxe-then-failure", rom_ipxe_then_failure(), 60_000),
+        ("no-mirror", no_mirror(), 50_000),
+        ("mistyped-mirror", mistyped_mirror(), 90_000),
+        ("names-with-small-trouble", names_with_small_trouble(), 200_000),
     ] {
         compare(name, &tell(&tale, now));
     }
@@ -241,6 +246,77 @@ fn each_place_to_stop_has_its_own_words() {
         assert!(stuck.what.replace("3 min 20 s", "200 s").contains(words), "{} / {words}", stuck.what);
         assert!(!stuck.causes.is_empty());
     }
+}
+
+#[test]
+fn look_up_that_failed_is_what_stopped_the_boot_until_it_goes_on() {
+    let begun = |why| {
+        Tale::new(1).discover(0, Stage::Ipxe, "bios", None).ack(200, Stage::Ipxe, "x").system(1000).failed(
+            12_000,
+            "deb.example",
+            "A",
+            why,
+        )
+    };
+    let refused = Unresolved::Refused { code: "REFUSED".to_owned(), by: None };
+    let plain = || Unresolved::NoSuchName { by: None };
+    let reported = Step::Report { what: "progress".to_owned(), text: "half".to_owned() };
+    for (tale, words) in [
+        (
+            begun(no_answer()),
+            Some(
+                "asked for the mirror deb.example 200 s ago: no upstream server answered (192.0.2.1 silent, 192.0.2.2 unreachable); nothing heard since",
+            ),
+        ),
+        (begun(Unresolved::NoServer), Some("no upstream server is configured")),
+        (begun(refused), Some("we said REFUSED")),
+        (begun(no_such_name()), Some("no such name, says 192.0.2.1")),
+        (begun(plain()).failed(12_100, "box", "A", plain()), Some("asked for box 200 s ago: a name without a domain")),
+        // What its own domain has is found without upstream servers.
+        (begun(no_answer()).found(13_000, "ntp.lan", true), Some("asked for the mirror deb.example 200 s ago")),
+        (begun(no_answer()).found(13_000, "ntp.example", false), None),
+        (begun(no_answer()).found(13_000, "deb.example", false), None),
+        (begun(no_such_name()).found(13_000, "ntp.lan", true), None),
+        (begun(no_answer()).http(13_000, "preseed.cfg", Role::Other, 300, 1), None),
+        (begun(no_answer()).step(13_000, reported), None),
+        (begun(no_answer()).up(13_000), None),
+    ] {
+        let boot = only(&tale);
+        let at = boot.last;
+        let stuck = |secs: i64| boot.stuck(at + jiff::SignedDuration::from_secs(secs));
+        let said = stuck(200).map(|stuck| stuck.what.replace("3 min 20 s", "200 s").replace("3 min 21 s", "200 s"));
+        assert_eq!(said.as_deref().map(|said| said.contains(words.unwrap_or("?"))), words.map(|_| true), "{said:?}");
+        assert_eq!(stuck(29), None);
+        assert!(stuck(200).is_none_or(|stuck| !stuck.causes.is_empty()));
+    }
+    // In the firmware or a loader nothing is known to be a mirror.
+    let early = Tale::new(1).discover(0, Stage::Ipxe, "bios", None).ack(200, Stage::Ipxe, "x");
+    let early = only(&early.failed(300, "deb.example", "A", no_answer()));
+    let stuck = early.stuck(early.last + jiff::SignedDuration::from_secs(31)).unwrap();
+    assert!(stuck.what.starts_with("looked up deb.example 31 s ago: no upstream"), "{}", stuck.what);
+}
+
+#[test]
+fn five_thousand_machines_without_upstream_servers_fill_no_terminal() {
+    let mut events: Vec<Event> = (0..5000)
+        .flat_map(|n| no_mirror().number(n).failed(17_002, &format!("node-{n}.example"), "A", no_answer()).events)
+        .collect();
+    events.sort_by_key(|event| event.at);
+    let mut terminal = Terminal::new(Style::plain(), HashMap::new());
+    let mut shown: Vec<String> = events.iter().filter_map(|event| terminal.line(event)).collect();
+    (17..120).for_each(|second| shown.extend(terminal.due(after_millis(second * 1000))));
+    let about_names: Vec<String> =
+        shown.into_iter().filter(|line| line.contains("  dns  ") || line.contains("  stuck  ")).collect();
+    assert_eq!(about_names.len(), 3 + 1 + 3 + 1, "{about_names:#?}");
+    let flat = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        about_names.iter().any(|line| flat(line).contains("more look-ups by 5000 machines failed (")),
+        "{about_names:#?}"
+    );
+    assert!(
+        about_names.iter().any(|line| flat(line).contains("machines more, for the same reason")),
+        "{about_names:#?}"
+    );
 }
 
 #[test]
