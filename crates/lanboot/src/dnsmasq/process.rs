@@ -5,19 +5,25 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use config::dnsmasq::Directives;
 use config::dnsmasq::lower::{self, Process, Service};
 use config::dnsmasq::options::Meaning;
 use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Severity, Source};
+use dns::resolver::Statistics;
 use leases::MemoryStore;
 use nix::fcntl::OFlag;
 use nix::libc::mode_t;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, chdir, fork, pipe2, setsid};
+use server::Bound;
 use server::dhcp::Order;
+use server::dns::{DnsService, Order as DnsOrder};
+use server::dns_log::dns_log;
 
 use super::book::{Book, Domains, Terms};
 use super::keeper::{self, Keeper, Note};
@@ -25,6 +31,7 @@ use super::lease_file::{self, LeaseFile, TakenOver};
 use super::lines::{self, Level, Line, Lines, Part};
 use super::live::Live;
 use super::log::{Log, Logger};
+use super::names::NameLines;
 use super::privileges::Identity;
 use super::script::Script;
 use super::signals::{Control, Reload, Signals};
@@ -203,6 +210,7 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     }
     let watching = notes.clone();
     bound.order(Order::Watch(Box::new(move |change| watching.tell(Note::Lease(change)))));
+    let logging_names = log_names(&mut bound, config, &process, &logger).map_err(no_thread)?;
     let (running, _) = up::start(bound, store, journal.clone()).map_err(code(NETWORK_TROUBLE))?;
     if let Some(dhcp) = &running.dhcp {
         links::follow(later, config, dhcp.orders()).map_err(no_thread)?;
@@ -217,16 +225,44 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
         reloads.push(Box::new(live.serve(dhcp.orders(), logger.clone()).map_err(no_thread)?));
     }
     reloads.push(Box::new(notes));
-    let ended_by = attend(&signals, &logger, reloads, || logger.statistics(keeper.active(), None, config));
+    let ended_by = attend(&signals, &logger, reloads, || {
+        let names = running.dns.as_ref().and_then(figures);
+        logger.statistics(keeper.active(), names.as_ref(), config);
+    });
     drop(running);
     network.down(&journal);
     journal.flush(Duration::from_secs(2));
     drop(journal);
     let _ = logging.join();
+    if let Some(logging) = logging_names {
+        let _ = logging.join();
+    }
     keeper.end();
     logger.write(&[Line::info(Part::Main, format!("exiting on receipt of {ended_by}"))]);
     drop(pid_file);
     Ok(if ended_by == Signal::SIGINT { OTHER_TROUBLE } else { 0 })
+}
+
+/// Says who answers for which names, and logs what is asked of the DNS service.
+fn log_names(
+    bound: &mut Bound,
+    config: &Config,
+    process: &Process,
+    logger: &Logger,
+) -> io::Result<Option<JoinHandle<()>>> {
+    let Some(dns) = &config.dns else { return Ok(None) };
+    let lines = NameLines::new(dns, process);
+    logger.write(&lines.servers(&[]));
+    let (log, notes) = dns_log();
+    bound.order_dns(DnsOrder::LogTo(log));
+    logger.follow_names(notes, lines).map(Some)
+}
+
+/// What the DNS service has counted; `None`: it has no time to say.
+fn figures(service: &DnsService) -> Option<Statistics> {
+    let (tell, told) = mpsc::channel();
+    service.orders().give(DnsOrder::Statistics(tell));
+    told.recv_timeout(Duration::from_secs(1)).ok()
 }
 
 /// The book of leases, with what a dnsmasq before us left to be told.
