@@ -1,6 +1,6 @@
 //! An answer as octets, ready to be sent again.
 
-use crate::compose::{self, Limits, OPT};
+use crate::compose::{self, Limits};
 use crate::query::Asked;
 use crate::wire::{self, Place, QUESTION};
 use crate::{Class, Rcode, Rtype};
@@ -21,7 +21,14 @@ pub struct Told {
     pub max_ttl: Option<u32>,
     /// By how many places the addresses move: from answer to answer another one comes first. 0: they stay.
     pub rotation: usize,
+    /// What there is to say of it: an extended error's code (RFC 8914 section 4).
+    pub why: Option<u16>,
 }
+
+/// Extended errors' codes: the answer is out of date, it was withheld by the settings, or a part of it was.
+pub const STALE: u16 = 3;
+pub const BLOCKED: u16 = 15;
+pub const FILTERED: u16 = 17;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
@@ -78,6 +85,11 @@ impl Answer {
         &self.0
     }
 
+    /// For those who ask later: the server vouched for it but once.
+    pub(crate) fn drop_authority(&mut self) {
+        self.0[2] &= !0x04;
+    }
+
     /// Changes every TTL.
     pub(crate) fn change_ttls(&mut self, mut change: impl FnMut(u32) -> u32) {
         let (start, counts) = (self.records_start(), self.counts());
@@ -108,15 +120,14 @@ impl Answer {
             rotate(out, start, self.counts()[0], told.rotation);
         }
         let room = limits.room(asked);
-        let opt = compose::opt(asked, limits.payload);
+        let opt = compose::opt(asked, limits.payload, told.why);
+        let opt = opt.as_deref().unwrap_or_default();
         let mut counts = self.counts();
-        if out.len() + opt.map_or(0, |_| OPT) > room {
-            counts = cut(out, start, counts, room - opt.map_or(0, |_| OPT));
+        if out.len() + opt.len() > room {
+            counts = cut(out, start, counts, room - opt.len());
         }
-        if let Some(opt) = opt {
-            out.extend_from_slice(&opt);
-            counts[2] += 1;
-        }
+        out.extend_from_slice(opt);
+        counts[2] += u16::from(!opt.is_empty());
         for (at, count) in [6, 8, 10].into_iter().zip(counts) {
             out[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
@@ -203,6 +214,7 @@ impl std::fmt::Debug for Answer {
 #[cfg(test)]
 mod tests {
     use domain::base::Message;
+    use domain::base::opt::ExtendedError;
 
     use super::*;
     use crate::query::Edns;
@@ -212,7 +224,7 @@ mod tests {
     use crate::{Reply, Section};
 
     const UDP: Limits = Limits { transport: Transport::Udp, payload: 1232 };
-    const NOW: Told = Told { age: Age::Fresh(0), max_ttl: None, rotation: 0 };
+    const NOW: Told = Told { age: Age::Fresh(0), max_ttl: None, rotation: 0, why: None };
 
     fn reply(asked: &Asked<Box<[u8]>>, limits: &Limits, records: &[(Section, &str, Data)]) -> Vec<u8> {
         let mut out = vec![9; 9];
@@ -294,6 +306,10 @@ mod tests {
         assert!(text(&out).contains("\nBox.lan 1 A 10.0.0.0\nBox.lan 1 A 10.0.0.1\n 32768 OPT"), "{}", text(&out));
         let message = Message::from_octets(&out).unwrap();
         assert!(message.opt().is_some_and(|opt| opt.dnssec_ok() && opt.udp_payload_size() == 1232));
+        answer.write(&asked("box.lan", Rtype::A, EDNS), &UDP, &Told { why: Some(STALE), ..NOW }, &mut out);
+        let message = Message::from_octets(&out).unwrap();
+        let error = message.opt().unwrap().opt().iter::<ExtendedError<_>>().next().unwrap().unwrap();
+        assert_eq!(error.code().to_int(), STALE);
         for (told, ttl) in [
             (Told { age: Age::Fresh(301), ..NOW }, 0),
             (Told { age: Age::Stale, ..NOW }, STALE_TTL),

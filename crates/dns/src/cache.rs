@@ -128,6 +128,7 @@ impl Cache {
         if min > 0 || max < u32::MAX {
             answer.change_ttls(bound);
         }
+        answer.drop_authority();
         let now = self.seconds(now);
         while self.live >= self.settings.size.min(LARGEST) || self.octets + size > self.room() {
             self.make_room(now);

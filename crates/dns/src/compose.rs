@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::ops::Deref;
 
 use domain::base::iana::Class;
 use domain::base::message_builder::StaticCompressor;
@@ -46,7 +47,7 @@ pub struct Reply<'o> {
     target: StaticCompressor<&'o mut Vec<u8>>,
     room: usize,
     class: Class,
-    opt: Option<[u8; OPT]>,
+    opt: Option<Opt>,
     counts: [u16; 3],
     section: Section,
     full: bool,
@@ -69,7 +70,7 @@ impl<'o> Reply<'o> {
             target,
             room: limits.room(asked),
             class: Class::from_int(u16::from_be_bytes([rest[2], rest[3]])),
-            opt: opt(asked, limits.payload),
+            opt: opt(asked, limits.payload, None),
             counts: [0; 3],
             section: Section::Answer,
             full: false,
@@ -109,7 +110,7 @@ impl<'o> Reply<'o> {
         let start = self.target.as_slice().len();
         record(&mut self.target, name_of(owner), says.kind(), self.class, ttl, |target| write(target, says));
         let end = self.target.as_slice().len();
-        if end + self.opt.map_or(0, |opt| opt.len()) <= self.room && end - start <= usize::from(u16::MAX) {
+        if end + self.opt.as_deref().map_or(0, <[u8]>::len) <= self.room && end - start <= usize::from(u16::MAX) {
             self.counts[section as usize] += 1;
             return;
         }
@@ -132,7 +133,7 @@ impl<'o> Reply<'o> {
         for (at, count) in [(6, answer), (8, authority), (10, additional + u16::from(self.opt.is_some()))] {
             out[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        out.extend_from_slice(self.opt.as_ref().map_or(&[], |opt| &opt[..]));
+        out.extend_from_slice(self.opt.as_deref().unwrap_or_default());
     }
 }
 
@@ -143,10 +144,28 @@ pub(crate) fn header<Q>(asked: &Asked<Q>, flags: [u8; 2]) -> [u8; 4] {
     [id0, id1, flags[0] | u8::from(asked.recursion_desired), flags[1] | checking_disabled]
 }
 
-/// Our OPT record (RFC 6891 section 6.1.2) if the client sent one.
-pub(crate) fn opt<Q>(asked: &Asked<Q>, payload: u16) -> Option<[u8; OPT]> {
+/// Our OPT record (RFC 6891 section 6.1.2) if the client sent one. `why`: an extended error's code (RFC 8914 section 4).
+pub(crate) fn opt<Q>(asked: &Asked<Q>, payload: u16, why: Option<u16>) -> Option<Opt> {
+    let edns = asked.edns?;
     let [p0, p1] = payload.to_be_bytes();
-    asked.edns.map(|edns| [0, 0, 41, p0, p1, 0, 0, u8::from(edns.dnssec_ok) << 7, 0, 0, 0])
+    let dnssec_ok = u8::from(edns.dnssec_ok) << 7;
+    let [w0, w1] = why.unwrap_or(0).to_be_bytes();
+    let length = if why.is_some() { 6 } else { 0 };
+    let octets = [0, 0, 41, p0, p1, 0, 0, dnssec_ok, 0, 0, length, 0, 15, 0, 2, w0, w1];
+    Some(Opt { octets, length: OPT + usize::from(length) })
+}
+
+pub(crate) struct Opt {
+    octets: [u8; OPT + 6],
+    length: usize,
+}
+
+impl Deref for Opt {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets[..self.length]
+    }
 }
 
 /// Writes one record, whatever its data.

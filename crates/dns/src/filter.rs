@@ -50,6 +50,8 @@ fn is_private_v6(address: Ipv6Addr, localhost: bool) -> bool {
         || address.is_unique_local()
         || address.is_unicast_link_local()
         || address.segments()[..2] == [0x2001, 0xdb8]
+        // Site-local addresses, which were given up (RFC 3879).
+        || address.segments()[0] & 0xffc0 == 0xfec0
 }
 
 /// Whether `scope` has `name`.
@@ -79,9 +81,18 @@ mod tests {
     #[test]
     fn private_addresses_are_known() {
         let is = |text: &str| is_private(text.parse().unwrap(), true);
-        for private in
-            ["10.1.2.3", "::ffff:10.1.2.3", "0.1.2.3", "169.254.0.1", "fd00::1", "fe80::1", "::", "::1", "127.0.0.1"]
-        {
+        for private in [
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "0.1.2.3",
+            "169.254.0.1",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "::",
+            "::1",
+            "127.0.0.1",
+        ] {
             assert!(is(private), "{private}");
         }
         for public in ["9.9.9.9", "172.32.0.1", "::ffff:9.9.9.9", "2620:fe::fe", "100.64.0.1"] {

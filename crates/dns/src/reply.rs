@@ -14,7 +14,7 @@ use domain::base::{Message, ParsedName, message};
 use domain::dep::octseq::Truncate;
 use domain::rdata::AllRecordData;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, BLOCKED, FILTERED};
 use crate::compose::{OPT, append, name_of, record};
 use crate::resolver::Transport;
 use crate::settings::Settings;
@@ -42,6 +42,8 @@ pub struct Good {
     pub keep: Option<u32>,
     /// A private address for a public name: the answer was emptied, and somebody should know.
     pub rebind: Option<IpAddr>,
+    /// For [`crate::Told`], when it is told now.
+    pub why: Option<u16>,
 }
 
 /// Why there is no answer.
@@ -92,15 +94,15 @@ pub fn judge(sent: &Sent<'_>, octets: &[u8], settings: &Settings) -> Result<Good
     let bogus = &settings.filter.bogus_nxdomain;
     if let Some((_, ttl)) = addresses().find(|(address, _)| filter::is_one_of(*address, bogus)) {
         draft.empty(Rcode::NXDOMAIN);
-        return Ok(draft.finish(settings.cache.negative.then_some(ttl), None));
+        return Ok(draft.finish(settings.cache.negative.then_some(ttl)));
     }
     let keep = draft.fill(&found)?;
-    if let Some(private) = draft.private {
+    if draft.private.is_some() {
         draft.empty(Rcode::NOERROR);
-        return Ok(draft.finish(None, Some(private)));
+        return Ok(draft.finish(None));
     }
-    draft.authentic_data(octets[3] & 0x20 != 0);
-    Ok(draft.finish(keep, None))
+    draft.vouch(octets[2] & 0x04 != 0, octets[3] & 0x20 != 0);
+    Ok(draft.finish(keep))
 }
 
 /// The code of an answer to what was sent.
@@ -304,6 +306,7 @@ struct Draft<'s> {
     private: Option<IpAddr>,
     /// Something is not as the server said it, so nobody vouches for it.
     changed: bool,
+    why: Option<u16>,
 }
 
 impl<'s> Draft<'s> {
@@ -315,7 +318,7 @@ impl<'s> Draft<'s> {
         let name = name.to_ascii_lowercase();
         let Ok(()) = target.append_compressed_name(name_of(&name));
         append(&mut target, rest);
-        Draft { sent, settings, target, counts: [0; 3], private: None, changed: false }
+        Draft { sent, settings, target, counts: [0; 3], private: None, changed: false, why: None }
     }
 
     /// Takes in what answers the question, and says for how many seconds it may be kept.
@@ -327,6 +330,7 @@ impl<'s> Draft<'s> {
             positive |= said.kind == found.kind || found.kind == Rtype::ANY;
             if self.leaves_out(found.kind, said) {
                 self.changed = true;
+                self.why = Some(FILTERED);
             } else {
                 self.push(Section::Answer, said, said.ttl)?;
             }
@@ -418,20 +422,24 @@ impl<'s> Draft<'s> {
         Truncate::truncate(&mut self.target, QUESTION + self.sent.question.len());
         self.counts = [0; 3];
         self.changed = true;
+        self.why = Some(BLOCKED);
         self.target.as_slice_mut()[3] = 0x80 | code.to_int();
     }
 
-    fn authentic_data(&mut self, said: bool) {
-        if said && self.settings.forward.pass_ad && !self.changed {
-            self.target.as_slice_mut()[3] |= 0x20;
+    /// AA and AD, as the server set them.
+    fn vouch(&mut self, authoritative: bool, authentic: bool) {
+        let flags = self.target.as_slice_mut();
+        if !self.changed {
+            flags[2] |= if authoritative { 0x04 } else { 0 };
+            flags[3] |= if authentic && self.settings.forward.pass_ad { 0x20 } else { 0 };
         }
     }
 
-    fn finish(mut self, keep: Option<u32>, rebind: Option<IpAddr>) -> Good {
+    fn finish(mut self, keep: Option<u32>) -> Good {
         for (at, count) in [6, 8, 10].into_iter().zip(self.counts) {
             self.target.as_slice_mut()[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        Good { answer: Answer::new(self.target.into_target()), keep, rebind }
+        Good { answer: Answer::new(self.target.into_target()), keep, rebind: self.private, why: self.why }
     }
 }
 
@@ -636,7 +644,7 @@ mod tests {
         assert_eq!((bogus.answer.code(), bogus.answer.is_empty(), bogus.keep), (Rcode::NXDOMAIN, true, Some(301)));
         let rebind = judge(&|settings| settings.filter.rebind.stop = true).unwrap();
         assert_eq!((rebind.answer.code(), rebind.answer.is_empty(), rebind.keep), (Rcode::NOERROR, true, None));
-        assert_eq!(rebind.rebind, Some([192, 168, 1, 1].into()));
+        assert_eq!((rebind.rebind, rebind.why), (Some([192, 168, 1, 1].into()), Some(BLOCKED)));
         let allowed = judge(&|settings| {
             settings.filter.rebind.stop = true;
             settings.filter.rebind.domains_ok = vec![Scope::Domain(name("example.net"))];
@@ -676,7 +684,7 @@ mod tests {
             if let Ok(good) = judge_for(kind, &octets, &Settings::default(), true) {
                 let out = &mut Vec::new();
                 let asked = asked("www.example.net", kind, None);
-                let told = crate::Told { age: crate::Age::Fresh(1), max_ttl: None, rotation: 1 };
+                let told = crate::Told { age: crate::Age::Fresh(1), max_ttl: None, rotation: 1, why: None };
                 good.answer.write(&asked, &Limits { transport: Transport::Udp, payload: 1232 }, &told, out);
                 records(out);
             }

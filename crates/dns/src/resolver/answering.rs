@@ -29,7 +29,7 @@ pub(super) fn unreachable(this: &mut Resolver, now: Instant, token: Token) {
 
 fn answered(this: &mut Resolver, now: Instant, ended: Ended, answer: &Answer) {
     let How::Answered { by, .. } = ended.how else { return };
-    let told = Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0 };
+    let told = Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: None };
     let millis = (now - ended.flight.began).as_millis().try_into().unwrap_or(u32::MAX);
     for waiter in &ended.flight.waiters {
         answer.write(&waiter.asked, &this.limits(&waiter.client), &told, &mut this.reply);
