@@ -57,8 +57,9 @@ pub(crate) fn scopes(text: &str) -> Read<Vec<Scope>> {
     Ok(vec![scope])
 }
 
-/// The zones that hold the names of these addresses: one, or several where the prefix ends within a label.
-fn reverse_zones(net: IpNet) -> Vec<Name> {
+/// The zones that hold the names of these addresses, and no others (RFC 1035 section 3.5, RFC 3596 section 2.5): one, or
+/// several where the prefix ends within a label.
+pub(crate) fn reverse_zones(net: IpNet) -> Vec<Name> {
     let bits = if matches!(net, IpNet::V4(_)) { 8 } else { 4 };
     let whole = usize::from(net.prefix_len().div_ceil(bits));
     let zone = |net: IpNet| {

@@ -8,10 +8,11 @@ use dns::settings::{Domains, Order, Retry, Route, Scope, Settings, SourcePorts, 
 use dns::{Data, Name, Record, Rtype};
 use ipnet::IpNet;
 
-use super::super::options::dns::{Cname, DnsOption, HostRecord, Mx, RouteTo, Routes, reverse_domains};
+use super::super::options::dns::{Cname, DnsOption, HostRecord, Mx, RouteTo, Routes};
 use super::Where;
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::surroundings::Surroundings;
+use crate::value::dns::reverse_zones;
 use crate::{Dns, DnsClients, HostsFiles, Resolv};
 
 const PORT: u16 = 53;
@@ -199,7 +200,7 @@ impl Lowering {
 
     /// `domain=NAME,NET,local`: what is not known here of either does not exist.
     pub fn keep_here(&mut self, domain: &str, net: IpNet) {
-        let names = domain.parse().into_iter().chain(reverse_domains(net));
+        let names = domain.parse().into_iter().chain(reverse_zones(net));
         let routes = names.map(|name| Route { scope: Scope::Domain(name), to: To::Nobody });
         self.settings.routes.extend(routes);
     }

@@ -18,7 +18,7 @@ use crate::dnsmasq::text::Text;
 use crate::said::Given;
 
 pub(in super::super) use filters::*;
-pub(in super::super) use names::{ascii, reverse_domains};
+pub(in super::super) use names::ascii;
 pub(in super::super) use records::*;
 pub(in super::super) use servers::*;
 

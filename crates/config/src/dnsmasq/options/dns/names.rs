@@ -2,7 +2,6 @@
 
 use dns::Name;
 use dns::settings::Scope;
-use ipnet::IpNet;
 
 use crate::diagnostic::Diagnostic;
 use crate::dnsmasq::idn;
@@ -72,21 +71,6 @@ pub(super) fn scope(text: &Text) -> Result<Scope, Diagnostic> {
         return Err(text.wrong("a `*` further on stands for nothing", fix));
     }
     name(&rest).map(wraps)
-}
-
-/// The domains that hold the names of all addresses of a network, and of no others (RFC 1035 section 3.5, RFC 3596
-/// section 2.5): one, or several where the prefix ends within a part of such names.
-pub(in super::super::super) fn reverse_domains(net: IpNet) -> Vec<Name> {
-    let bits = if matches!(net, IpNet::V4(_)) { 8 } else { 4 };
-    let parts = net.prefix_len().div_ceil(bits);
-    let all = usize::from(net.max_prefix_len() / bits);
-    let nets = net.subnets(parts * bits).expect("at least as long as the prefix");
-    let domain = |net: IpNet| {
-        let whole = Name::reverse(net.network());
-        let wire = whole.suffixes().nth(all - usize::from(parts)).expect("a name of an address has so many parts");
-        Name::from_wire(wire).expect("a part of a name is one")
-    };
-    nets.map(domain).collect()
 }
 
 #[cfg(test)]

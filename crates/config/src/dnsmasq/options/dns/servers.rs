@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use dns::settings::{InterfaceName, Scope, Server, To};
 use ipnet::IpNet;
 
-use super::names::{reverse_domains, scope};
+use super::names::scope;
 use super::{DnsOption, From, RouteTo, Routes, dns};
 use crate::diagnostic::Diagnostic;
 use crate::dnsmasq::options::{Meaning, Read, Said, given, number, port};
 use crate::dnsmasq::text::Text;
+use crate::value::dns::reverse_zones;
 
 const PORT: u16 = 53;
 
@@ -42,7 +43,7 @@ pub(in super::super::super) fn rev_server(said: &mut Said<'_>) -> Read {
         Some(to) if to.as_str() == "#" => RouteTo::Known(To::Usual),
         Some(to) => upstream(&to)?,
     };
-    let scopes = reverse_domains(net).into_iter().map(Scope::Domain).collect();
+    let scopes = reverse_zones(net).into_iter().map(Scope::Domain).collect();
     dns(DnsOption::Routes(Routes { scopes, to }))
 }
 
