@@ -377,6 +377,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn networks_have_zones() {
+        let zones =
+            |net: &str| -> Vec<String> { reverse_zones(net.parse().unwrap()).iter().map(Name::to_string).collect() };
+        assert_eq!(zones("10.0.0.0/8"), ["10.in-addr.arpa"]);
+        assert_eq!(zones("10.1.2.3/32"), ["3.2.1.10.in-addr.arpa"]);
+        assert_eq!(zones("0.0.0.0/0"), ["in-addr.arpa"]);
+        assert_eq!(zones("10.0.0.0/7"), ["10.in-addr.arpa", "11.in-addr.arpa"]);
+        assert_eq!(zones("192.168.0.128/25").len(), 128);
+        assert_eq!(zones("fd00::/8"), ["d.f.ip6.arpa"]);
+        assert_eq!(zones("fd00::/7"), ["c.f.ip6.arpa", "d.f.ip6.arpa"]);
+        assert_eq!(zones("::/0"), ["ip6.arpa"]);
+    }
+
+    #[test]
     fn servers_have_ports_interfaces_and_sources() {
         let plain = ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]:54", "192.0.2.1@eth0@10.0.0.2:4000"];
         for text in plain {
