@@ -13,6 +13,7 @@ use crate::query::{Asked, Key};
 use crate::random::Random;
 use crate::resolver::{Client, Effect, Failure, Token, Transport};
 use crate::routes::Index;
+use crate::seldom::Seldom;
 use crate::settings::{Forwarding, Order, Server};
 use crate::slots::Slots;
 use crate::upstream::Upstreams;
@@ -32,8 +33,6 @@ const LINGERS: Duration = Duration::from_secs(2);
 const WAITERS: usize = 256;
 /// How often one query is sent out at most.
 const ATTEMPTS: usize = 24;
-/// Between two warnings that queries are refused.
-const WARNS_EVERY: Duration = Duration::from_secs(60);
 
 /// All queries in flight. Bounded by [`Forwarding::max`] queries, four times as many waiters and attempts.
 pub(crate) struct Forward {
@@ -46,7 +45,7 @@ pub(crate) struct Forward {
     attempts: Slots<Attempt>,
     timers: BTreeSet<(Instant, Timer)>,
     waiting: usize,
-    warned: Option<Instant>,
+    warned: Seldom,
     /// A key being made, kept for its memory.
     key: Vec<u8>,
     pub forwarded: u64,
@@ -105,7 +104,7 @@ impl Forward {
             attempts: Slots::default(),
             timers: BTreeSet::new(),
             waiting: 0,
-            warned: None,
+            warned: Seldom::default(),
             key: Vec::new(),
             forwarded: 0,
         }
@@ -236,6 +235,9 @@ impl Forward {
             return;
         }
         flight.sent += 1;
+        if flight.sent > 1 {
+            self.upstreams.count_retry(server);
+        }
         let edns = self.upstreams.takes_edns(now, server);
         let letters = self.settings.random_case && by == Transport::Udp && self.upstreams.takes_letters(now, server);
         let mut question = flight.question_octets();
@@ -258,8 +260,18 @@ impl Forward {
             edns: edns.then_some(opt),
         };
         let octets = ask.octets();
-        let attempt =
-            Attempt { flight: Some(number), server, by, id, question: question.into(), letters, at: now, late: false };
+        let attempt = Attempt {
+            flight: Some(number),
+            server,
+            by,
+            id,
+            question: question.into(),
+            letters,
+            dnssec_ok: opt.dnssec_ok,
+            edns,
+            at: now,
+            late: false,
+        };
         let token = self.attempts.insert(attempt);
         flight.pending.push(token);
         let server = self.upstreams.server(server);
@@ -271,11 +283,6 @@ impl Forward {
 
     pub fn attempt(&self, token: Token) -> Option<&Attempt> {
         self.attempts.get(token.0)
-    }
-
-    /// The query that an attempt belongs to; `None` also when another server has answered it already.
-    pub fn flight_of(&self, attempt: &Attempt) -> Option<&Flight> {
-        attempt.flight.and_then(|number| self.flights.get(number))
     }
 
     /// Something came for an attempt that is known. What does not match its question is not to be told here.
@@ -442,10 +449,9 @@ impl Forward {
     }
 
     fn warn_full(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
-        if self.warned.is_some_and(|warned| now < warned + WARNS_EVERY) {
+        if !self.warned.lets(now) {
             return;
         }
-        self.warned = Some(now);
         let max = self.settings.max;
         effects.push_back(Effect::Warn {
             text: format!("{max} DNS queries wait for upstream servers, which is the limit: more are refused"),

@@ -21,6 +21,7 @@ pub mod reply;
 pub mod resolv;
 pub mod resolver;
 mod routes;
+mod seldom;
 pub mod settings;
 mod slots;
 #[cfg(test)]

@@ -13,8 +13,9 @@ use crate::forward::Forward;
 use crate::lookups::Watched;
 use crate::random::Random;
 use crate::routes::Routes;
+use crate::seldom::Seldom;
 use crate::settings::{Server, Settings};
-use crate::{Limits, Name, Rcode, Rtype};
+use crate::{Cache, Limits, Name, Rcode, Rtype};
 
 /// Who asks, and how to reach them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,7 @@ pub struct Resolver {
     settings: Settings,
     resolv: Vec<Server>,
     routes: Routes,
+    cache: Cache,
     forward: Forward,
     watched: Watched,
     effects: VecDeque<Effect>,
@@ -127,6 +129,7 @@ pub struct Resolver {
     counts: Counts,
     /// The latest time that we were told: setters have none of their own.
     now: Option<Instant>,
+    rebind_warned: Seldom,
     /// A reply being made for somebody who waited.
     reply: Vec<u8>,
 }
@@ -154,12 +157,14 @@ impl Resolver {
         let mut resolver = Resolver {
             resolv: Vec::new(),
             routes: Routes::default(),
+            cache: Cache::new(settings.cache.clone()),
             forward,
             watched: Watched::default(),
             effects: VecDeque::new(),
             serial: 0,
             counts: Counts::default(),
             now: None,
+            rebind_warned: Seldom::default(),
             reply: Vec::new(),
             settings,
         };
@@ -208,6 +213,11 @@ impl Resolver {
     pub fn reconfigure(&mut self, settings: Settings) {
         self.forward.reconfigure(settings.forward.clone());
         self.forward.log = settings.log;
+        let alike = |one: &Settings| (one.routes.clone(), one.filter.clone(), one.forward.pass_ad);
+        if alike(&self.settings) != alike(&settings) {
+            self.cache.clear();
+        }
+        self.cache.reconfigure(settings.cache.clone());
         self.settings = settings;
         self.route();
     }
@@ -243,16 +253,22 @@ impl Resolver {
     }
 
     /// Forgets all that upstream servers said.
-    pub fn clear_cache(&mut self) {}
+    pub fn clear_cache(&mut self) {
+        self.cache.clear();
+    }
 
     /// Figures for people.
     pub fn statistics(&self) -> Statistics {
+        let counts = self.cache.counts();
         Statistics {
+            cache_size: self.settings.cache.size,
+            cached: self.cache.len(),
+            inserted: counts.inserted,
+            evicted: counts.evicted,
             forwarded: self.forward.forwarded,
             answered_locally: self.counts.locally,
             answered_stale: self.counts.stale,
             servers: self.forward.upstreams.statistics(),
-            ..Statistics::default()
         }
     }
 

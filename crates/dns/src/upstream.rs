@@ -79,10 +79,6 @@ impl Upstreams {
         self.0.len()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whom to ask `among` these, of which those that lead back to us are left out.
     pub fn plan(&mut self, now: Instant, among: &[Index], how: Order) -> Plan {
         let mut order: Vec<Index> = among.iter().copied().filter(|index| !self.0[*index].loops).collect();

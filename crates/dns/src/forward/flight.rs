@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Wanted;
 use crate::Question;
 use crate::lookups::{Line, Logged};
-use crate::query::Asked;
+use crate::query::{Asked, Key};
 use crate::resolver::{Client, Failure, Transport};
 use crate::routes::Index;
 
@@ -54,6 +54,9 @@ pub(crate) struct Attempt {
     pub question: Box<[u8]>,
     /// Letters are random, and an answer must repeat them.
     pub letters: bool,
+    pub dnssec_ok: bool,
+    /// It went with an OPT record.
+    pub edns: bool,
     pub at: Instant,
     /// It is held against the server already that nothing came.
     pub(super) late: bool,
@@ -103,6 +106,17 @@ impl Flight {
             sent: 0,
             due: now,
             pending: Vec::new(),
+        }
+    }
+
+    /// By which its answer is kept.
+    pub fn key(&self) -> Key<'_> {
+        Key {
+            name: self.question.name.as_wire(),
+            kind: self.question.kind,
+            class: self.question.class,
+            dnssec_ok: self.dnssec_ok(),
+            checking_disabled: self.checking_disabled(),
         }
     }
 

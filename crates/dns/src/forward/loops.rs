@@ -38,7 +38,18 @@ impl Forward {
             let question = question.into();
             let by = Transport::Udp;
             // Nothing is held against a server that does not answer this.
-            let attempt = Attempt { flight: None, server, by, id, question, letters: false, at: now, late: true };
+            let attempt = Attempt {
+                flight: None,
+                server,
+                by,
+                id,
+                question,
+                letters: false,
+                dnssec_ok: false,
+                edns: false,
+                at: now,
+                late: true,
+            };
             let token = self.attempts.insert(attempt);
             self.timers.insert((now + LINGERS, Timer::Lingering(token)));
             effects.push_back(Effect::Ask { token: Token(token), server: self.upstreams.server(server), by, octets });

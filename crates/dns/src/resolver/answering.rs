@@ -8,14 +8,19 @@ use super::refusing::{self, Why};
 use super::{Client, Effect, Failure, Outcome, Resolver, Token};
 use crate::forward::{Ended, Flight, How, Waiter, Worth, code_of};
 use crate::lookups::{self, Logged, Source};
-use crate::{Age, Answer, Name, Rtype, Told};
+use crate::{Age, Answer, Good, Name, Rcode, Rtype, Told};
 
 pub(super) fn handle(this: &mut Resolver, now: Instant, token: Token, octets: &[u8]) {
     let Some(attempt) = this.forward.attempt(token) else { return };
-    let Some((worth, answer)) = reading::read(attempt, octets) else { return };
+    let Some((worth, good)) = reading::read(attempt, octets, &this.settings) else { return };
     let Some(ended) = this.forward.came(now, token, worth, &mut this.effects) else { return };
-    match (ended.how, answer) {
-        (How::Answered { .. }, Some(answer)) => answered(this, now, ended, &answer),
+    match (ended.how, good) {
+        (How::Answered { by, server }, Some(good)) => {
+            if good.answer.code() == Rcode::NXDOMAIN {
+                this.forward.upstreams.count_no_such_name(server);
+            }
+            answered(this, now, ended.flight, by, good);
+        }
         _ => failed(this, now, ended),
     }
 }
@@ -27,22 +32,28 @@ pub(super) fn unreachable(this: &mut Resolver, now: Instant, token: Token) {
     }
 }
 
-fn answered(this: &mut Resolver, now: Instant, ended: Ended, answer: &Answer) {
-    let How::Answered { by, .. } = ended.how else { return };
-    let told = Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: None };
-    let millis = (now - ended.flight.began).as_millis().try_into().unwrap_or(u32::MAX);
-    for waiter in &ended.flight.waiters {
+fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, good: Good) {
+    if let Some(address) = good.rebind
+        && this.rebind_warned.lets(now)
+    {
+        this.effects.push_back(rebind_warning(&flight.question.name, address, by));
+    }
+    let answer = good.answer;
+    let told = Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0 };
+    let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
+    for waiter in &flight.waiters {
         answer.write(&waiter.asked, &this.limits(&waiter.client), &told, &mut this.reply);
         if this.settings.log {
-            let reply = std::mem::take(&mut this.reply);
-            this.log_reply(waiter.serial, &waiter.client, &reply, &Source::Upstream);
-            this.reply = reply;
+            this.log_answer(waiter.serial, &waiter.client, &answer, &Source::Upstream);
         }
         if this.watched.is_watched(now, waiter.client.address.ip()) {
-            let outcome = lookups::outcome(&this.reply, Some(by), millis);
-            this.told(now, &ended.flight, waiter, outcome);
+            this.told(now, &flight, waiter, lookups::outcome(&answer, Some(by), millis));
         }
         this.effects.push_back(Effect::Reply { to: waiter.client, octets: this.reply.clone() });
+    }
+    // Without recursion a server tells what it happens to know, which need not be all.
+    if let Some(keep) = good.keep.filter(|_| flight.recursion_desired()) {
+        this.cache.insert(now, &flight.key(), answer, keep);
     }
 }
 
@@ -70,6 +81,15 @@ fn why(failures: &[(SocketAddr, Failure)]) -> Why {
     }
 }
 
+fn rebind_warning(name: &Name, address: IpAddr, by: SocketAddr) -> Effect {
+    Effect::Warn {
+        text: format!(
+            "{by} says that {name} has the private address {address}: perhaps an attack on browsers, not passed on"
+        ),
+        fix: format!("if it is meant to be so, except the domain: rebind-domain-ok=/{name}/"),
+    }
+}
+
 impl Resolver {
     fn told(&mut self, now: Instant, flight: &Flight, waiter: &Waiter, outcome: Outcome) {
         let client = waiter.client.address.ip();
@@ -87,10 +107,10 @@ impl Resolver {
         self.effects.push_back(Effect::Log(lookups::Line { serial, client: client.address, what }));
     }
 
-    /// A line for every record of a reply.
-    pub(super) fn log_reply(&mut self, serial: u64, client: &Client, reply: &[u8], source: &Source) {
-        for what in lookups::lines(reply, source) {
-            self.log(serial, client, what);
+    /// A line for every record of an answer.
+    pub(super) fn log_answer(&mut self, serial: u64, client: &Client, answer: &Answer, source: &Source) {
+        for (name, says) in answer.says() {
+            self.log(serial, client, Logged::Answer { name, says, source: source.clone() });
         }
     }
 }

@@ -1,55 +1,29 @@
 //! What an upstream message is worth to the query that it came for.
 
 use crate::forward::{Attempt, Worth};
-use crate::resolver::{Failure, Transport};
-use crate::wire::{self, QUESTION};
-use crate::{Answer, Rcode};
+use crate::reply::{self, Good, Sent, Worthless};
+use crate::resolver::Failure;
+use crate::wire::QUESTION;
+use crate::{Rcode, Settings};
 
-/// An upstream message, read. `None`: it is not for this query, and changes nothing.
-pub(super) fn read(attempt: &Attempt, octets: &[u8]) -> Option<(Worth, Option<Answer>)> {
-    let header: &[u8; QUESTION] = octets.first_chunk()?;
-    let end = QUESTION + attempt.question.len();
-    let [questions, ..] = wire::counts(header);
-    let ours = header[..2] == attempt.id.to_be_bytes() && header[2] & 0xf8 == 0x80;
-    if !ours {
-        return None;
+/// An upstream message, read. `None`: it is not for this query, or to be overlooked; the true one may still come.
+pub(super) fn read(attempt: &Attempt, octets: &[u8], settings: &Settings) -> Option<(Worth, Option<Good>)> {
+    let sent = Sent { id: attempt.id, question: &attempt.question, dnssec_ok: attempt.dnssec_ok, by: attempt.by };
+    let mut judged = reply::judge(&sent, octets, settings);
+    if !attempt.letters && judged == Err(Worthless::OtherLetters) {
+        // Nothing is held against letters where we did not choose them.
+        let mut octets = octets.to_vec();
+        octets[QUESTION..QUESTION + sent.question.len()].copy_from_slice(sent.question);
+        judged = reply::judge(&sent, &octets, settings);
     }
-    let code = Rcode::masked_from_int(header[3]);
-    if questions == 0 && matches!(code, Rcode::FORMERR | Rcode::NOTIMP) {
-        return Some((Worth::NoEdns, None));
-    }
-    let question = octets.get(QUESTION..end).filter(|question| question.eq_ignore_ascii_case(&attempt.question))?;
-    if attempt.letters && *question != *attempt.question {
-        return Some((Worth::OtherLetters, None));
-    }
-    if header[2] & 0x02 != 0 && attempt.by == Transport::Udp {
-        return Some((Worth::Truncated, None));
-    }
-    if !matches!(code, Rcode::NOERROR | Rcode::NXDOMAIN) {
-        return Some((Worth::Failed(Failure::Said(code)), None));
-    }
-    match whole(octets, end) {
-        Some(answer) => Some((Worth::Answer, Some(answer))),
-        None => Some((Worth::Failed(Failure::Malformed), None)),
-    }
-}
-
-/// Without OPT, id zero and lower case.
-fn whole(octets: &[u8], start: usize) -> Option<Answer> {
-    let header: &[u8; QUESTION] = octets.first_chunk()?;
-    let [_, answer, authority, additional] = wire::counts(header);
-    let mut made = octets[..start].to_vec();
-    made[QUESTION..].make_ascii_lowercase();
-    made[..2].fill(0);
-    let (mut at, mut kept) = (start, 0u16);
-    for count in 0..u32::from(answer) + u32::from(authority) + u32::from(additional) {
-        let place = wire::record(octets, at)?;
-        at = place.end;
-        if place.kind != crate::Rtype::OPT {
-            made.extend_from_slice(&octets[place.start..place.end]);
-            kept += u16::from(count >= u32::from(answer) + u32::from(authority));
-        }
-    }
-    made[10..12].copy_from_slice(&kept.to_be_bytes());
-    Some(Answer::new(made))
+    let worth = match judged {
+        Ok(good) => return Some((Worth::Answer, Some(good))),
+        Err(Worthless::NotOurs | Worthless::Ignored) => return None,
+        Err(Worthless::OtherLetters) => Worth::OtherLetters,
+        Err(Worthless::Truncated) => Worth::Truncated,
+        Err(Worthless::Failed(Rcode::FORMERR | Rcode::NOTIMP)) if attempt.edns => Worth::NoEdns,
+        Err(Worthless::Failed(code)) => Worth::Failed(Failure::Said(code)),
+        Err(Worthless::Malformed(_)) => Worth::Failed(Failure::Malformed),
+    };
+    Some((worth, None))
 }
