@@ -139,6 +139,14 @@ impl Cache {
         self.counts.inserted += 1;
     }
 
+    /// Forgets what is known of this: something else holds now that is not to be kept.
+    pub fn forget(&mut self, key: &Key<'_>) {
+        let hash = self.hasher.hash_one(key.name);
+        while let Some(known) = self.find(key, hash, false) {
+            self.remove(known);
+        }
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.chains.fill(0);

@@ -4,12 +4,14 @@ mod answering;
 mod asking;
 mod reading;
 mod refusing;
+mod telling;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::forward::Forward;
+use crate::local::Names;
 use crate::lookups::Watched;
 use crate::random::Random;
 use crate::routes::Routes;
@@ -120,6 +122,7 @@ pub struct Resolver {
     settings: Settings,
     resolv: Vec<Server>,
     routes: Routes,
+    names: Names,
     cache: Cache,
     forward: Forward,
     watched: Watched,
@@ -130,8 +133,6 @@ pub struct Resolver {
     /// The latest time that we were told: setters have none of their own.
     now: Option<Instant>,
     rebind_warned: Seldom,
-    /// A reply being made for somebody who waited.
-    reply: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -157,6 +158,7 @@ impl Resolver {
         let mut resolver = Resolver {
             resolv: Vec::new(),
             routes: Routes::default(),
+            names: Names::new(settings.local.clone()),
             cache: Cache::new(settings.cache.clone()),
             forward,
             watched: Watched::default(),
@@ -165,7 +167,6 @@ impl Resolver {
             counts: Counts::default(),
             now: None,
             rebind_warned: Seldom::default(),
-            reply: Vec::new(),
             settings,
         };
         resolver.route();
@@ -218,6 +219,7 @@ impl Resolver {
             self.cache.clear();
         }
         self.cache.reconfigure(settings.cache.clone());
+        self.names.reconfigure(settings.local.clone());
         self.settings = settings;
         self.route();
     }
@@ -230,21 +232,26 @@ impl Resolver {
 
     /// The hosts files as they are now: each file's path, which logs show, with its text.
     pub fn set_hosts(&mut self, files: Vec<(String, String)>) {
-        let _ = files;
+        for (path, fault) in self.names.set_hosts(files) {
+            self.effects.push_back(Effect::Warn {
+                text: format!("{path}:{}: {}", fault.line, fault.what),
+                fix: fault.what.fix().to_owned(),
+            });
+        }
     }
 
     /// Our interfaces as they are now.
     pub fn set_interfaces(&mut self, interfaces: Vec<Interface>) {
-        let _ = interfaces;
+        self.names.set_interfaces(interfaces);
     }
 
     /// A lease was given; it takes the place of what was known of its address.
     pub fn lease_given(&mut self, lease: crate::local::Lease) {
-        let _ = lease;
+        self.names.lease_given(lease);
     }
 
     pub fn lease_ended(&mut self, address: std::net::Ipv4Addr) {
-        let _ = address;
+        self.names.lease_ended(address);
     }
 
     /// From now on look-ups of the client with this address are told, for the time that a boot takes.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::settings::{Route, Scope, Server, To};
 use crate::{Name, Rtype};
@@ -27,7 +28,7 @@ pub struct Routes {
 /// What was said of one domain.
 #[derive(Debug, Default)]
 struct Rule {
-    servers: Vec<Index>,
+    servers: Arc<[Index]>,
     usual: bool,
     nobody: bool,
     v4: Vec<Ipv4Addr>,
@@ -39,7 +40,7 @@ struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way<'a> {
     /// These servers. Empty: nobody is there to ask. `named`: for a domain of the name's, not for every name.
-    Servers { among: &'a [Index], named: bool },
+    Servers { among: &'a Arc<[Index]>, named: bool },
     /// We do, with these.
     Addresses { v4: &'a [Ipv4Addr], v6: &'a [Ipv6Addr] },
     /// We do: there is no such name.
@@ -157,7 +158,9 @@ pub(crate) fn is_plain(name: &[u8]) -> bool {
 impl Rule {
     fn add(&mut self, to: &To, server: Option<Index>) {
         match (to, server) {
-            (To::Server(_), Some(index)) if !self.servers.contains(&index) => self.servers.push(index),
+            (To::Server(_), Some(index)) if !self.servers.contains(&index) => {
+                self.servers = [&*self.servers, &[index]].concat().into();
+            }
             (To::Server(_), _) => {}
             (To::Usual, _) => self.usual = true,
             (To::Nobody, _) => self.nobody = true,

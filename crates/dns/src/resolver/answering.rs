@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::reading;
 use super::refusing::{self, Why};
-use super::{Client, Effect, Failure, Outcome, Resolver, Token};
+use super::{Effect, Failure, Outcome, Resolver, Token};
 use crate::forward::{Ended, Flight, How, Waiter, Worth, code_of};
-use crate::lookups::{self, Logged, Source};
-use crate::{Age, Answer, Good, Name, Rcode, Rtype, Told};
+use crate::lookups::{Logged, Source, Told};
+use crate::{Age, Good, Name, Question, Rcode};
 
 pub(super) fn handle(this: &mut Resolver, now: Instant, token: Token, octets: &[u8]) {
     let Some(attempt) = this.forward.attempt(token) else { return };
@@ -39,21 +39,29 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
         this.effects.push_back(rebind_warning(&flight.question.name, address, by));
     }
     let answer = good.answer;
-    let told = Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0 };
+    // A name is not denied while something else of it is known here.
+    let exists = answer.code() == Rcode::NXDOMAIN && this.names.exists(now, answer.name());
+    let age = crate::Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0 };
     let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
-    for waiter in &flight.waiters {
-        answer.write(&waiter.asked, &this.limits(&waiter.client), &told, &mut this.reply);
-        if this.settings.log {
-            this.log_answer(waiter.serial, &waiter.client, &answer, &Source::Upstream);
+    let told = Told { source: Source::Upstream, by: Some(by), millis };
+    for Waiter { client, asked, serial } in &flight.waiters {
+        let mut octets = Vec::with_capacity(answer.size() + 64);
+        answer.write(asked, &this.limits(client), &age, &mut octets);
+        if exists {
+            refusing::undeny(&mut octets);
         }
-        if this.watched.is_watched(now, waiter.client.address.ip()) {
-            this.told(now, &flight, waiter, lookups::outcome(&answer, Some(by), millis));
+        if this.is_told(now, client) {
+            this.tell(now, client, *serial, &octets, &told);
         }
-        this.effects.push_back(Effect::Reply { to: waiter.client, octets: this.reply.clone() });
+        this.effects.push_back(Effect::Reply { to: *client, octets });
     }
     // Without recursion a server tells what it happens to know, which need not be all.
-    if let Some(keep) = good.keep.filter(|_| flight.recursion_desired()) {
-        this.cache.insert(now, &flight.key(), answer, keep);
+    if !flight.recursion_desired() {
+        return;
+    }
+    match good.keep {
+        Some(keep) => this.cache.insert(now, &flight.key(), answer, keep),
+        None => this.cache.forget(&flight.key()),
     }
 }
 
@@ -61,14 +69,14 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
 pub(super) fn failed(this: &mut Resolver, now: Instant, ended: Ended) {
     let Ended { flight, failures, .. } = ended;
     let code = code_of(&failures);
-    for waiter in &flight.waiters {
-        refusing::write(&waiter.asked, &this.limits(&waiter.client), code, Some(why(&failures)), &mut this.reply);
-        if this.settings.log {
-            let by = failures.iter().rev().find(|(_, what)| *what == Failure::Said(code)).map(|(by, _)| *by);
-            this.log(waiter.serial, &waiter.client, Logged::Failed { name: flight.question.name.clone(), code, by });
-        }
-        this.told(now, &flight, waiter, Outcome::NoAnswer { asked: failures.clone() });
-        this.effects.push_back(Effect::Reply { to: waiter.client, octets: this.reply.clone() });
+    let by = failures.iter().rev().find(|(_, what)| *what == Failure::Said(code)).map(|(by, _)| *by);
+    let Question { name, kind, .. } = &flight.question;
+    for Waiter { client, asked, serial } in &flight.waiters {
+        let mut octets = Vec::new();
+        refusing::write(asked, &this.limits(client), code, Some(why(&failures)), &mut octets);
+        this.log(client, *serial, Logged::Failed { name: name.clone(), code, by });
+        this.looked_up(now, client, name, *kind, Outcome::NoAnswer { asked: failures.clone() });
+        this.effects.push_back(Effect::Reply { to: *client, octets });
     }
 }
 
@@ -87,30 +95,5 @@ fn rebind_warning(name: &Name, address: IpAddr, by: SocketAddr) -> Effect {
             "{by} says that {name} has the private address {address}: perhaps an attack on browsers, not passed on"
         ),
         fix: format!("if it is meant to be so, except the domain: rebind-domain-ok=/{name}/"),
-    }
-}
-
-impl Resolver {
-    fn told(&mut self, now: Instant, flight: &Flight, waiter: &Waiter, outcome: Outcome) {
-        let client = waiter.client.address.ip();
-        self.looked_up(now, client, &flight.question.name, flight.question.kind, outcome);
-    }
-
-    /// Tells of a look-up if its client is watched.
-    pub(super) fn looked_up(&mut self, now: Instant, client: IpAddr, name: &Name, kind: Rtype, outcome: Outcome) {
-        if self.watched.is_news(now, client, name, kind, &outcome) {
-            self.effects.push_back(Effect::LookedUp { client, name: name.clone(), kind, outcome });
-        }
-    }
-
-    pub(super) fn log(&mut self, serial: u64, client: &Client, what: Logged) {
-        self.effects.push_back(Effect::Log(lookups::Line { serial, client: client.address, what }));
-    }
-
-    /// A line for every record of an answer.
-    pub(super) fn log_answer(&mut self, serial: u64, client: &Client, answer: &Answer, source: &Source) {
-        for (name, says) in answer.says() {
-            self.log(serial, client, Logged::Answer { name, says, source: source.clone() });
-        }
     }
 }

@@ -1,17 +1,30 @@
 //! A client's query on its way: known here, decided here, kept, or asked for.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::refusing::{self, Why};
 use super::{Client, Handled, Outcome, Resolver};
 use crate::forward::{Joined, Wanted};
-use crate::lookups::{self, Logged, Says, Source};
+use crate::local::chaos::{self, Chaos};
+use crate::local::{Found, View};
+use crate::lookups::{Logged, Source, Told};
 use crate::routes::{self, Way};
 use crate::settings::Forwarding;
-use crate::{Age, Class, Data, Limits, Name, Query, Rcode, Reply, Rtype, Section, Told};
+use crate::{Age, Class, Data, Limits, Name, Query, Rcode, Reply, Rtype, Section};
+
+/// A query with who asks, and what is known of it so far.
+struct Asking<'a> {
+    now: Instant,
+    client: &'a Client,
+    query: Query<'a>,
+    limits: Limits,
+    /// Something else of this name is known here: it is not denied.
+    exists: bool,
+}
 
 /// What is said without asking anybody.
+#[derive(Debug)]
 enum Ours {
     Records(Vec<Data>),
     NoSuchName,
@@ -21,177 +34,195 @@ enum Ours {
 
 pub(super) fn handle(this: &mut Resolver, now: Instant, client: &Client, octets: &[u8], out: &mut Vec<u8>) -> Handled {
     out.clear();
+    let limits = this.limits(client);
     let query = match Query::parse(octets) {
         Ok(query) => query,
         Err(no) => {
-            no.reply(octets, this.settings.forward.edns_max, out);
+            no.reply(octets, limits.payload, out);
             return if out.is_empty() { Handled::Dropped } else { Handled::Reply };
         }
     };
     this.serial += 1;
     if this.settings.log {
         let what = Logged::Query { name: name_of(&query), kind: query.kind };
-        this.log(this.serial, client, what);
+        this.log(client, this.serial, what);
     }
     if this.settings.forward.detect_loops && this.forward.came_back(query.name(), query.kind, &mut this.effects) {
         return Handled::Dropped;
     }
-    if let Some(why) = unsupported(query.kind) {
-        return ours(this, now, client, &query, Ours::Refused(Rcode::NOTIMP, why), out);
+    let mut asking = Asking { now, client, query, limits, exists: false };
+    if known(this, &mut asking, out) {
+        return Handled::Reply;
     }
-    let (name, kind) = (query.name(), query.kind);
-    let way = this.routes.way(name, kind, || false);
-    let (among, named) = match way {
-        Way::Servers { among, named } => (among, named),
-        Way::Addresses { v4, v6 } => {
-            let records = v4.iter().copied().map(Data::A).chain(v6.iter().copied().map(Data::Aaaa)).collect();
-            return ours(this, now, client, &query, Ours::Records(records), out);
+    match decided(this, &asking) {
+        Ok(among) => kept_or_asked(this, &asking, &among, out),
+        Err(said) => ours(this, &asking, said, out),
+    }
+}
+
+/// Answers from local data. Returns whether there is a reply.
+fn known(this: &mut Resolver, asking: &mut Asking<'_>, out: &mut Vec<u8>) -> bool {
+    let Asking { now, client, ref query, ref limits, .. } = *asking;
+    if query.class != Class::IN {
+        return query.class == Class::CH && of_ourselves(this, asking, out);
+    }
+    let is_told = this.is_told(now, client);
+    let mut source = None;
+    let view = View { now, local: client.local, interface: client.interface };
+    let mut reply = Reply::start(&query.asked, limits, out);
+    let found = this.names.look_up(query.name(), query.kind, &view, |told| {
+        let section = if told.additional { Section::Additional } else { Section::Answer };
+        reply.push_wire(section, told.owner, told.says, told.ttl);
+        if is_told && source.is_none() {
+            source = Some(Source::from(told.origin));
         }
-        Way::NoSuchName => return ours(this, now, client, &query, Ours::NoSuchName, out),
-        Way::NoData => return ours(this, now, client, &query, Ours::NoData, out),
-    };
-    if let Some(decided) = kept_here(&this.settings.forward, &query, named) {
-        return ours(this, now, client, &query, decided, out);
+    });
+    asking.exists = found == Found::NoData;
+    if !matches!(found, Found::Told | Found::LeadsTo(_)) {
+        return false;
     }
+    reply.authoritative();
+    reply.finish();
+    this.counts.locally += 1;
+    if is_told {
+        this.tell(now, client, this.serial, out, &Told::known(source.unwrap_or(Source::Configuration)));
+    }
+    true
+}
+
+/// Answers what is asked of us in class CH, if it is.
+fn of_ourselves(this: &mut Resolver, asking: &Asking<'_>, out: &mut Vec<u8>) -> bool {
+    let query = &asking.query;
+    let mut reply = match chaos::answer(query.name(), query.kind, this.settings.local.identify, &this.statistics()) {
+        Chaos::Unknown => return false,
+        Chaos::NotImplemented => {
+            refusing::write(&query.asked, &asking.limits, Rcode::NOTIMP, None, out);
+            return true;
+        }
+        Chaos::Text(strings) => {
+            let mut reply = Reply::start(&query.asked, &asking.limits, out);
+            reply.push_wire(Section::Answer, query.name(), &Data::Txt(strings), 0);
+            reply
+        }
+    };
+    reply.authoritative();
+    reply.finish();
+    true
+}
+
+/// Which servers are to be asked, or what we say ourselves.
+fn decided(this: &mut Resolver, asking: &Asking<'_>) -> Result<Arc<[routes::Index]>, Ours> {
+    let query = &asking.query;
+    if is_unsupported(query.kind) {
+        return Err(Ours::Refused(Rcode::NOTIMP, refusing::NOT_SUPPORTED));
+    }
+    let (names, now) = (&mut this.names, asking.now);
+    let way = this.routes.way(query.name(), query.kind, || asking.exists || names.exists(now, query.name()));
+    let (among, named) = match way {
+        Way::Servers { among, named } => (among.clone(), named),
+        Way::Addresses { v4, v6 } => {
+            let v4 = v4.iter().copied().map(Data::A);
+            return Err(Ours::Records(v4.chain(v6.iter().copied().map(Data::Aaaa)).collect()));
+        }
+        Way::NoSuchName => return Err(Ours::NoSuchName),
+        Way::NoData => return Err(Ours::NoData),
+    };
+    match stays_here(&this.settings.forward, query, named) {
+        Some(Ours::NoSuchName) if asking.exists || this.names.exists(now, query.name()) => Err(Ours::NoData),
+        Some(said) => Err(said),
+        None => Ok(among),
+    }
+}
+
+/// Answers from the cache, or asks servers.
+fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Index], out: &mut Vec<u8>) -> Handled {
+    let Asking { now, client, ref query, ref limits, exists } = *asking;
     let wanted = Wanted { key: query.key(), recursion_desired: query.asked.recursion_desired, among };
-    let limits = Limits { transport: client.transport, payload: this.settings.forward.edns_max };
     if let Some(hit) = this.cache.get(now, &wanted.key) {
         let rotation = if this.settings.local.keep_order { 0 } else { this.serial as usize };
-        let told = Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation };
-        hit.answer.write(&query.asked, &limits, &told, out);
+        let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation };
+        hit.answer.write(&query.asked, limits, &told, out);
         let stale = hit.age == Age::Stale;
+        if hit.answer.code() == Rcode::NXDOMAIN && (exists || this.names.exists(now, query.name())) {
+            refusing::undeny(out);
+        }
         this.counts.locally += 1;
-        this.counts.stale += u64::from(stale);
         if stale {
+            this.counts.stale += 1;
             // Nobody waits: should nothing come of it, the next one who asks tries again.
             this.forward.ask(now, &wanted, None, &mut this.effects);
         }
-        if this.settings.log || this.watched.is_watched(now, client.address.ip()) {
-            told_from_cache(this, now, client, &query, stale);
+        if this.is_told(now, client) {
+            let source = if stale { Source::Stale } else { Source::Cached };
+            this.tell(now, client, this.serial, out, &Told::known(source));
         }
         return Handled::Reply;
     }
     match this.forward.ask(now, &wanted, Some((client, &query.asked, this.serial)), &mut this.effects) {
         Joined::Waits => Handled::Waits,
         Joined::Repeated => Handled::Dropped,
-        Joined::Full => ours(this, now, client, &query, Ours::Refused(Rcode::REFUSED, refusing::TOO_MANY), out),
-        Joined::NoServer => ours(this, now, client, &query, Ours::Refused(Rcode::REFUSED, refusing::NO_SERVER), out),
+        Joined::NoServer if exists => ours(this, asking, Ours::NoData, out),
+        Joined::NoServer => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::NO_SERVER), out),
+        Joined::Full => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::TOO_MANY), out),
     }
-}
-
-/// Tells the log and the journal of an answer that was kept.
-fn told_from_cache(this: &mut Resolver, now: Instant, client: &Client, query: &Query<'_>, stale: bool) {
-    let Some(hit) = this.cache.get(now, &query.key()) else { return };
-    let (says, outcome) = (hit.answer.says(), lookups::outcome(hit.answer, None, 0));
-    if this.settings.log {
-        let source = if stale { Source::Stale } else { Source::Cached };
-        for (name, says) in says {
-            this.log(this.serial, client, Logged::Answer { name, says, source: source.clone() });
-        }
-    }
-    this.looked_up(now, client.address.ip(), &name_of(query), query.kind, outcome);
 }
 
 /// Gives a reply of our own.
-fn ours(
-    this: &mut Resolver,
-    now: Instant,
-    client: &Client,
-    query: &Query<'_>,
-    said: Ours,
-    out: &mut Vec<u8>,
-) -> Handled {
-    let limits = this.limits(client);
-    let (code, why) = match &said {
+fn ours(this: &mut Resolver, asking: &Asking<'_>, said: Ours, out: &mut Vec<u8>) -> Handled {
+    let Asking { now, client, ref query, ref limits, .. } = *asking;
+    match &said {
         Ours::Records(records) => {
-            let mut reply = Reply::start(&query.asked, &limits, out);
+            let mut reply = Reply::start(&query.asked, limits, out);
             reply.authoritative();
-            for data in records {
-                reply.push_wire(Section::Answer, query.name(), data, this.settings.local.ttl);
-            }
+            records
+                .iter()
+                .for_each(|data| reply.push_wire(Section::Answer, query.name(), data, this.settings.local.ttl));
             reply.finish();
-            (Rcode::NOERROR, None)
         }
-        Ours::NoSuchName => (Rcode::NXDOMAIN, None),
-        Ours::NoData => (Rcode::NOERROR, None),
-        Ours::Refused(code, why) => (*code, Some(*why)),
-    };
-    if !matches!(said, Ours::Records(_)) {
-        refusing::write(&query.asked, &limits, code, why, out);
+        Ours::NoSuchName => refusing::write(&query.asked, limits, Rcode::NXDOMAIN, None, out),
+        Ours::NoData => refusing::write(&query.asked, limits, Rcode::NOERROR, None, out),
+        Ours::Refused(code, why) => refusing::write(&query.asked, limits, *code, Some(*why), out),
     }
-    this.counts.locally += u64::from(why.is_none());
-    if this.settings.log || this.watched.is_watched(now, client.address.ip()) {
-        told_ours(this, now, client, query, said, code);
+    this.counts.locally += u64::from(!matches!(said, Ours::Refused(..)));
+    match said {
+        _ if !this.is_told(now, client) => {}
+        Ours::Refused(code, refusing::NO_SERVER) => {
+            let name = name_of(query);
+            this.log(client, this.serial, Logged::Failed { name: name.clone(), code, by: None });
+            this.looked_up(now, client, &name, query.kind, Outcome::NoServer);
+        }
+        _ => this.tell(now, client, this.serial, out, &Told::known(Source::Configuration)),
     }
     Handled::Reply
 }
 
-/// Tells the log and the journal of a reply of our own.
-fn told_ours(this: &mut Resolver, now: Instant, client: &Client, query: &Query<'_>, said: Ours, code: Rcode) {
-    let name = name_of(query);
-    if this.settings.log {
-        let answer = |says| Logged::Answer { name: name.clone(), says, source: Source::Configuration };
-        let lines: Vec<Logged> = match &said {
-            Ours::Records(records) => {
-                records.iter().filter_map(|data| Some(answer(Says::Address(address(data)?)))).collect()
-            }
-            Ours::NoSuchName => vec![answer(Says::NoSuchName)],
-            Ours::NoData => vec![answer(Says::NoData(query.kind))],
-            Ours::Refused(code, _) => vec![Logged::Failed { name: name.clone(), code: *code, by: None }],
-        };
-        lines.into_iter().for_each(|what| this.log(this.serial, client, what));
-    }
-    let found = |answers| Outcome::Found { answers, local: true, millis: 0 };
-    let outcome = match said {
-        Ours::Records(records) => found(records.iter().filter_map(|data| Some(address(data)?.to_string())).collect()),
-        Ours::NoSuchName => Outcome::NoSuchName { by: None },
-        Ours::NoData => found(Vec::new()),
-        Ours::Refused(_, refusing::NO_SERVER) => Outcome::NoServer,
-        Ours::Refused(..) => Outcome::Refused { code, by: None },
-    };
-    this.looked_up(now, client.address.ip(), &name, query.kind, outcome);
-}
-
-fn address(data: &Data) -> Option<IpAddr> {
-    match data {
-        Data::A(v4) => Some((*v4).into()),
-        Data::Aaaa(v6) => Some((*v6).into()),
-        _ => None,
-    }
-}
-
-pub(super) fn name_of(query: &Query<'_>) -> Name {
+fn name_of(query: &Query<'_>) -> Name {
     Name::from_wire(query.name()).expect("a parsed name is whole")
 }
 
 /// Types that ask for something else than records of a name (RFC 6895 section 3.1).
-fn unsupported(kind: Rtype) -> Option<Why> {
-    let meta = matches!(kind, Rtype::AXFR | Rtype::IXFR | Rtype::OPT | Rtype::TSIG | Rtype::TKEY);
-    meta.then_some(refusing::NOT_SUPPORTED)
+fn is_unsupported(kind: Rtype) -> bool {
+    matches!(kind, Rtype::AXFR | Rtype::IXFR | Rtype::OPT | Rtype::TSIG | Rtype::TKEY)
 }
 
 /// What is not asked of servers that answer for every name. `named`: these answer for a domain of the name's.
-fn kept_here(settings: &Forwarding, query: &Query<'_>, named: bool) -> Option<Ours> {
+fn stays_here(settings: &Forwarding, query: &Query<'_>, named: bool) -> Option<Ours> {
     let (name, kind) = (query.name(), query.kind);
     if query.class != Class::IN {
         return None;
     }
-    let addresses = matches!(kind, Rtype::A | Rtype::AAAA);
     if kind == Rtype::MAILB {
         return Some(Ours::NoSuchName);
     }
-    if settings.filter_windows && of_windows(name, kind) {
+    if settings.filter_windows && is_of_windows(name, kind) {
         return Some(Ours::NoData);
     }
-    if named {
-        return None;
-    }
     let private = settings.bogus_priv && crate::private::is_reverse_of_private(name);
-    let plain = settings.domain_needed && addresses && routes::is_plain(name);
-    (private || plain).then_some(Ours::NoSuchName)
+    let plain = settings.domain_needed && matches!(kind, Rtype::A | Rtype::AAAA) && routes::is_plain(name);
+    (!named && (private || plain)).then_some(Ours::NoSuchName)
 }
 
 /// What Windows asks over and over, which keeps dial-up lines open.
-fn of_windows(name: &[u8], kind: Rtype) -> bool {
+fn is_of_windows(name: &[u8], kind: Rtype) -> bool {
     matches!(kind, Rtype::SOA | Rtype::SRV) || (kind == Rtype::ANY && name.contains(&b'_'))
 }

@@ -3,20 +3,18 @@
 use crate::forward::{Attempt, Worth};
 use crate::reply::{self, Good, Sent, Worthless};
 use crate::resolver::Failure;
-use crate::wire::QUESTION;
 use crate::{Rcode, Settings};
 
 /// An upstream message, read. `None`: it is not for this query, or to be overlooked; the true one may still come.
 pub(super) fn read(attempt: &Attempt, octets: &[u8], settings: &Settings) -> Option<(Worth, Option<Good>)> {
-    let sent = Sent { id: attempt.id, question: &attempt.question, dnssec_ok: attempt.dnssec_ok, by: attempt.by };
-    let mut judged = reply::judge(&sent, octets, settings);
-    if !attempt.letters && judged == Err(Worthless::OtherLetters) {
-        // Nothing is held against letters where we did not choose them.
-        let mut octets = octets.to_vec();
-        octets[QUESTION..QUESTION + sent.question.len()].copy_from_slice(sent.question);
-        judged = reply::judge(&sent, &octets, settings);
-    }
-    let worth = match judged {
+    let sent = Sent {
+        id: attempt.id,
+        question: &attempt.question,
+        letters: attempt.letters,
+        dnssec_ok: attempt.dnssec_ok,
+        by: attempt.by,
+    };
+    let worth = match reply::judge(&sent, octets, settings) {
         Ok(good) => return Some((Worth::Answer, Some(good))),
         Err(Worthless::NotOurs | Worthless::Ignored) => return None,
         Err(Worthless::OtherLetters) => Worth::OtherLetters,

@@ -34,6 +34,11 @@ pub(super) fn write<Q: AsRef<[u8]>>(
     }
 }
 
+/// Makes "no such name" of a reply "nothing of this type".
+pub(super) fn undeny(out: &mut [u8]) {
+    out[3] = out[3] & 0xf0 | Rcode::NOERROR.to_int();
+}
+
 /// The OPT record is the last one, and its last two octets the length of its options: none so far.
 fn add(out: &mut Vec<u8>, code: u16, text: &str, room: usize) {
     let length = 2 + text.len() as u16;
