@@ -19,11 +19,14 @@ pub struct Routes {
     servers: Vec<Server>,
     domains: HashMap<Name, Rule>,
     below: HashMap<Name, Rule>,
-    /// By what follows the first label: its end, longest first.
-    endings: HashMap<Name, Vec<(Box<[u8]>, Rule)>>,
+    /// By what follows the first label.
+    endings: HashMap<Name, Endings>,
     plain: Rule,
     all: Rule,
 }
+
+/// Ends of a first label, longest first.
+type Endings = Vec<(Box<[u8]>, Rule)>;
 
 /// What was said of one domain.
 #[derive(Debug, Default)]

@@ -44,13 +44,16 @@ pub struct World {
     agenda: BinaryHeap<Reverse<(Instant, u64, Happens)>>,
     serial: u64,
     /// By client port and id: when it asked, and what it was told.
-    pub asked: BTreeMap<(u16, u16), (Instant, Vec<(Instant, Vec<u8>)>)>,
+    pub asked: BTreeMap<(u16, u16), (Instant, Vec<Told>)>,
     /// Queries that servers got: which, how, what for.
     pub got: Vec<(Instant, u16, Transport, Vec<u8>)>,
     pub others: Vec<Effect>,
     live: BTreeSet<u64>,
     seen_by: BTreeMap<u16, u64>,
 }
+
+/// A reply and when it came.
+pub type Told = (Instant, Vec<u8>);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happens {
@@ -165,9 +168,7 @@ impl World {
 
     /// From then on the server on this port does something else.
     pub fn then(&mut self, millis: u64, port: u16, does: Does) {
-        let number = self.serial as usize;
         self.servers.push((server(port).address, does));
-        let _ = number;
         let place = self.servers.len() as u64 - 1;
         self.plan(self.at(millis), Happens::Replaced(port, place));
     }
