@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::refusing::{self, Why};
 use super::{Client, Handled, Outcome, Resolver};
+use crate::answer;
 use crate::forward::{Joined, Wanted};
 use crate::local::chaos::{self, Chaos};
 use crate::local::{Found, View};
@@ -140,9 +141,10 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
     let wanted = Wanted { key: query.key(), recursion_desired: query.asked.recursion_desired, among };
     if let Some(hit) = this.cache.get(now, &wanted.key) {
         let rotation = if this.settings.local.keep_order { 0 } else { this.serial as usize };
-        let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation };
-        hit.answer.write(&query.asked, limits, &told, out);
         let stale = hit.age == Age::Stale;
+        let why = stale.then_some(answer::STALE);
+        let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation, why };
+        hit.answer.write(&query.asked, limits, &told, out);
         if hit.answer.code() == Rcode::NXDOMAIN && (exists || this.names.exists(now, query.name())) {
             refusing::undeny(out);
         }
