@@ -6,6 +6,7 @@
 
 mod calls;
 mod compare;
+mod dns;
 #[path = "../netns/harness.rs"]
 #[allow(dead_code)] // it serves the tests of tests/netns too
 mod harness;

@@ -1,0 +1,157 @@
+//! Two outcomes side by side.
+
+use std::time::Duration;
+
+use super::ask::Heard;
+use super::message::{self, AA, AD, CD, Message, RA, RD, Record, TC, bits, kind_name};
+use super::upstream::Asked;
+
+/// What may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Whether there is an answer.
+    Heard,
+    /// How often the client had to ask.
+    Tries,
+    /// The reply's code.
+    Code,
+    /// A bit of the header.
+    Bit(&'static str),
+    /// The question that is repeated, letter by letter.
+    Question,
+    /// The records of a section, as a set.
+    Answer,
+    Authority,
+    Additional,
+    /// The same answers in another order.
+    Order,
+    Ttl,
+    /// Letters of names in records: upper and lower case.
+    Letters,
+    /// EDNS in the reply.
+    Edns,
+    /// Which upstream servers were asked what, and by what transport.
+    Asked,
+    /// Bits of the header of upstream queries.
+    AskedBits,
+    /// EDNS of upstream queries, but for its options.
+    AskedEdns,
+    AskedOptions,
+}
+
+/// What differs wherever it comes up, and why.
+pub const ALWAYS: &[(What, &str)] = &[];
+
+#[derive(Debug)]
+pub struct Difference {
+    pub what: What,
+    pub theirs: String,
+    pub ours: String,
+}
+
+/// What came of one step on one side.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub heard: Heard,
+    pub tries: u32,
+    pub asked: Vec<Asked>,
+    /// Since the server started.
+    pub elapsed: Duration,
+}
+
+/// `counted`: TTLs may have been counted down.
+pub fn outcomes(theirs: &Outcome, ours: &Outcome, counted: bool) -> Vec<Difference> {
+    let mut found = Found(Vec::new());
+    match (&theirs.heard, &ours.heard) {
+        (Heard::Message(one), Heard::Message(other)) => {
+            messages(&mut found, one, other);
+            let slack = if counted { 2 + theirs.elapsed.abs_diff(ours.elapsed).as_secs() as u32 } else { 0 };
+            found.ttls(one, other, slack);
+        }
+        (theirs, ours) => found.text(What::Heard, theirs.to_string(), ours.to_string()),
+    }
+    found.text(What::Tries, theirs.tries.to_string(), ours.tries.to_string());
+    found.of(What::Asked, &theirs.asked, &ours.asked, |asked| {
+        let question = format!("{} {}", asked.question.name.to_ascii_lowercase(), kind_name(asked.question.kind));
+        format!("{}{} {question}", asked.number, if asked.tcp { " by TCP" } else { "" })
+    });
+    // Whoever asks more often asks no otherwise.
+    found.once(What::AskedBits, &theirs.asked, &ours.asked, |asked| bits(asked.flags));
+    found.once(What::AskedEdns, &theirs.asked, &ours.asked, |asked| match &asked.edns {
+        Some(edns) => message::Edns { options: Vec::new(), ..edns.clone() }.to_string(),
+        None => "none".to_owned(),
+    });
+    let options = |asked: &Asked| asked.edns.iter().flat_map(|edns| edns.options.clone()).collect::<Vec<_>>();
+    found.once(What::AskedOptions, &theirs.asked, &ours.asked, |asked| format!("{:?}", options(asked)));
+    found.0
+}
+
+fn messages(found: &mut Found, theirs: &Message, ours: &Message) {
+    found.text(What::Code, theirs.code.clone(), ours.code.clone());
+    for (bit, name) in [(AA, "AA"), (TC, "TC"), (RD, "RD"), (RA, "RA"), (AD, "AD"), (CD, "CD"), (0x40, "Z")] {
+        found.text(What::Bit(name), theirs.has(bit).to_string(), ours.has(bit).to_string());
+    }
+    let questions =
+        |message: &Message| message.questions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    found.text(What::Question, questions(theirs), questions(ours));
+    for (at, what) in [What::Answer, What::Authority, What::Additional].into_iter().enumerate() {
+        let (theirs, ours) = (&theirs.sections[at], &ours.sections[at]);
+        let before = found.0.len();
+        found.of(what, theirs, ours, |record| record.key().to_ascii_lowercase());
+        if found.0.len() > before {
+            continue;
+        }
+        let list =
+            |records: &[Record]| records.iter().map(|record| record.key().to_ascii_lowercase()).collect::<Vec<_>>();
+        found.text(What::Order, list(theirs).join(", "), list(ours).join(", "));
+        found.of(What::Letters, theirs, ours, Record::key);
+    }
+    let edns = |message: &Message| message.edns.as_ref().map_or("none".to_owned(), ToString::to_string);
+    found.text(What::Edns, edns(theirs), edns(ours));
+}
+
+struct Found(Vec<Difference>);
+
+impl Found {
+    fn text(&mut self, what: What, theirs: String, ours: String) {
+        if theirs != ours {
+            self.0.push(Difference { what, theirs, ours });
+        }
+    }
+
+    /// Compares in any order.
+    fn of<T>(&mut self, what: What, theirs: &[T], ours: &[T], text: impl Fn(&T) -> String) {
+        let list = |all: &[T]| {
+            let mut all: Vec<String> = all.iter().map(&text).collect();
+            all.sort();
+            all.join(", ")
+        };
+        self.text(what, list(theirs), list(ours));
+    }
+
+    /// As [`Found::of`], each only once, and only if there is something on both sides.
+    fn once<T>(&mut self, what: What, theirs: &[T], ours: &[T], text: impl Fn(&T) -> String) {
+        let list = |all: &[T]| {
+            let mut all: Vec<String> = all.iter().map(&text).collect();
+            all.sort();
+            all.dedup();
+            all.join(", ")
+        };
+        if !theirs.is_empty() && !ours.is_empty() {
+            self.text(what, list(theirs), list(ours));
+        }
+    }
+
+    /// Of records that both have.
+    fn ttls(&mut self, theirs: &Message, ours: &Message, slack: u32) {
+        let all = |message: &Message| message.sections.concat();
+        let (theirs, ours) = (all(theirs), all(ours));
+        for one in &theirs {
+            let same = |other: &&Record| one.key().eq_ignore_ascii_case(&other.key());
+            let Some(other) = ours.iter().find(same) else { continue };
+            if one.ttl.abs_diff(other.ttl) > slack {
+                self.text(What::Ttl, one.to_string(), other.to_string());
+            }
+        }
+    }
+}

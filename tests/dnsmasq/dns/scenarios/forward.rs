@@ -1,0 +1,159 @@
+//! The plain way: a question goes to an upstream server, its answer to the client, and the next one comes from the cache.
+
+use crate::dns::ask::{ask, ask_name_of, ask_raw};
+use crate::dns::scenario::{Group, run};
+
+#[test]
+fn plain_questions() {
+    run(&[Group::new("plain", &[])
+        .asks(&[
+            "www.example.net A",
+            "www.example.net A",
+            "www.example.net AAAA",
+            "example.net MX",
+            "example.net MX",
+            "example.net TXT",
+            "example.net TXT",
+            "example.net NS",
+            "example.net SOA",
+            "example.net ANY",
+            "_sip._tcp.example.net SRV",
+            "_sip._tcp.example.net SRV",
+            "odd.example.net TYPE65280",
+            "service.example.net HTTPS",
+            "info.example.net HINFO",
+            "three.example.net A",
+            "three.example.net A",
+            "three.example.net A",
+            "host.lan A",
+            "pointed A",
+            "zero.example.net A",
+            "zero.example.net A",
+        ])
+        .ask("PTR", ask_name_of("192.0.2.80"))
+        .ask("PTR again", ask_name_of("192.0.2.80"))
+        .ask("mixed case", ask("WwW.eXample.NET A"))
+        .ask("mixed case, not known yet", ask("V4.eXample.NET A"))
+        .ask("lower case after that", ask("v4.example.net A"))])
+}
+
+#[test]
+fn negative_answers() {
+    run(&[Group::new("negative", &[]).asks(&[
+        "nowhere.example.net A",
+        "nowhere.example.net A",
+        "nowhere.example.net AAAA",
+        "nowhere.example.net TXT",
+        "v4.example.net AAAA",
+        "v4.example.net AAAA",
+        "v4.example.net MX",
+        "v4.example.net MX",
+        "v4.example.net A",
+        "below.nowhere.example.net A",
+    ])])
+}
+
+#[test]
+fn aliases() {
+    run(&[Group::new("aliases", &[]).asks(&[
+        "alias.example.net A",
+        "alias.example.net A",
+        "www.example.net A",
+        "far.example.net A",
+        "far.example.net A",
+        "far.example.net AAAA",
+        "far.example.net CNAME",
+        "far.example.net MX",
+        "out.example.net A",
+        "out.example.net A",
+        "dangling.example.net A",
+        "dangling.example.net A",
+        "loop-a.example.net A",
+        "loop-a.example.net A",
+        "self.example.net A",
+        "self.example.net A",
+        "alias.example.net CNAME",
+        "alias.example.net ANY",
+    ])])
+}
+
+#[test]
+fn bits_and_edns() {
+    run(&[Group::new("bits", &[])
+        .ask("no recursion desired, not known", ask("v4.example.net A").no_recursion())
+        .ask("recursion desired", ask("v4.example.net A"))
+        .ask("no recursion desired, known", ask("v4.example.net A").no_recursion())
+        .ask("checking disabled", ask("v4.example.net A").unchecked())
+        .ask("checking disabled, not known", ask("mail.example.net A").unchecked())
+        .ask("AD asked for", ask("secure.example.net A").authentic())
+        .ask("AD asked for again", ask("secure.example.net A").authentic())
+        .ask("DO", ask("secure.example.net A").dnssec_ok())
+        .ask("DO, another type", ask("secure.example.net AAAA").dnssec_ok())
+        .ask("EDNS", ask("www.example.net A").edns(4096))
+        .ask("EDNS again", ask("www.example.net A").edns(4096))
+        .ask("EDNS, small", ask("two.example.net A").edns(100))
+        .ask("EDNS version 1", ask("www.example.net A").version(1))
+        .ask("an option", ask("who.example.net A").option(10, &[1, 2, 3, 4, 5, 6, 7, 8]))
+        .ask("client subnet", ask("who2.example.net A").option(8, &[0, 1, 24, 0, 10, 0, 1]))
+        .ask("by TCP", ask("three.example.net A").tcp())
+        .ask("by TCP again", ask("three.example.net A").tcp())
+        .ask("reserved bit", ask("www.example.net A").flags(0x0140))
+        .ask("another opcode", ask("www.example.net A").flags(0x1100))
+        .ask("NOTIFY", ask("example.net SOA").flags(0x2000))
+        .ask("UPDATE", ask("example.net SOA").flags(0x2800))
+        .ask("class CH", ask("www.example.net TXT").class(3))
+        .ask("class HS", ask("www.example.net A").class(4))
+        .ask("class ANY", ask("www.example.net A").class(255))
+        .ask("AXFR", ask("example.net AXFR").tcp())
+        .ask("AXFR by UDP", ask("example.net AXFR"))
+        .ask("IXFR by UDP", ask("example.net IXFR"))
+        .ask("OPT as a question", ask("example.net OPT"))
+        .ask("the root", ask(". NS"))
+        .ask("an answer", ask("www.example.net A").flags(0x8180))
+        .unanswered()])
+}
+
+#[test]
+fn malformed_questions() {
+    let header = |counts: [u8; 4]| {
+        let [a, b, c, d] = counts;
+        vec![1, 0, 0, a, 0, b, 0, c, 0, d]
+    };
+    let www = b"\x03www\x07example\x03net\0\0\x01\0\x01";
+    let with = |counts: [u8; 4], parts: &[&[u8]]| ask_raw(&[&header(counts)[..], &parts.concat()].concat());
+    run(&[Group::new("malformed", &[])
+        .ask("a header alone, no question", with([0; 4], &[]))
+        .ask("a header alone that says one question", with([1, 0, 0, 0], &[]))
+        .unanswered()
+        .ask("two questions", with([2, 0, 0, 0], &[www, www]))
+        .unanswered()
+        .ask("a question that ends early", with([1, 0, 0, 0], &[b"\x03www\x07example\x03net\0\0\x01"]))
+        .unanswered()
+        .ask("a name that ends early", with([1, 0, 0, 0], &[b"\x03www\x07exa"]))
+        .unanswered()
+        .ask("a name that points to itself", with([1, 0, 0, 0], &[b"\xc0\x0c\0\x01\0\x01"]))
+        .ask("a label of an unknown type", with([1, 0, 0, 0], &[b"\x83www\0\0\x01\0\x01"]))
+        .unanswered()
+        .ask("octets behind the end", with([1, 0, 0, 0], &[www, b"more"]))
+        .unanswered()
+        .ask(
+            "an answer in the question",
+            with([1, 1, 0, 0], &[www, b"\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x01\x02\x03\x04"]),
+        )
+        .ask("an additional record that ends early", with([1, 0, 0, 1], &[www, b"\0\0\x29"]))
+        .ask("an OPT record with a name", with([1, 0, 0, 1], &[www, b"\x01a\0\0\x29\x04\xd0\0\0\0\0\0\0"]))
+        .ask(
+            "two OPT records",
+            with([1, 0, 0, 2], &[www, b"\0\0\x29\x04\xd0\0\0\0\0\0\0", b"\0\0\x29\x04\xd0\0\0\0\0\0\0"]),
+        )
+        .ask("a control character in the name", with([1, 0, 0, 0], &[b"\x03w\x01w\x07example\x03net\0\0\x01\0\x01"]))
+        .ask("a dot in a label", with([1, 0, 0, 0], &[b"\x03w.w\x07example\x03net\0\0\x01\0\x01"]))
+        .ask(
+            "the longest name",
+            with([1, 0, 0, 0], &[&[&[63][..], &[b'a'; 63]].concat().repeat(3), &[61], &[b'b'; 61], b"\0\0\x01\0\x01"]),
+        )
+        .ask(
+            "a name too long",
+            with([1, 0, 0, 0], &[&[&[63][..], &[b'a'; 63]].concat().repeat(4), b"\0\0\x01\0\x01"]),
+        )])
+}
