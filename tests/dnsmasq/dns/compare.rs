@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ask::Heard;
-use super::message::{self, AA, AD, CD, Message, RA, RD, Record, TC, bits, kind_name};
+use super::message::{self, AA, AD, CD, Message, RA, RD, Record, TC, bits};
 use super::upstream::Asked;
 
 /// What may differ.
@@ -71,10 +71,7 @@ pub fn outcomes(theirs: &Outcome, ours: &Outcome, counted: bool) -> Vec<Differen
         (theirs, ours) => found.text(What::Heard, theirs.to_string(), ours.to_string()),
     }
     found.text(What::Tries, theirs.tries.to_string(), ours.tries.to_string());
-    found.of(What::Asked, &theirs.asked, &ours.asked, |asked| {
-        let question = format!("{} {}", asked.question.name.to_ascii_lowercase(), kind_name(asked.question.kind));
-        format!("{}{} {question}", asked.number, if asked.tcp { " by TCP" } else { "" })
-    });
+    found.of(What::Asked, &theirs.asked, &ours.asked, |asked| asked.to_string().to_ascii_lowercase());
     // Whoever asks more often asks no otherwise.
     found.once(What::AskedBits, &theirs.asked, &ours.asked, |asked| bits(asked.flags));
     found.once(What::AskedEdns, &theirs.asked, &ours.asked, |asked| match &asked.edns {

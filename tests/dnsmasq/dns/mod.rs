@@ -3,6 +3,7 @@
 mod ask;
 mod compare;
 mod habits;
+mod live;
 mod message;
 mod scenario;
 mod scenarios;

@@ -24,6 +24,11 @@ const A_MOMENT: Duration = Duration::from_millis(20);
 /// dnsmasq alone, to see what it does: until `lanboot dnsmasq` answers DNS, unless `DNS_BOTH` is set.
 static ALONE: LazyLock<bool> = LazyLock::new(|| std::env::var_os("DNS_BOTH").is_none());
 
+/// Those that are tried.
+pub fn sides() -> &'static [Which] {
+    if *ALONE { &[Which::Dnsmasq] } else { &[Which::Dnsmasq, Which::Lanboot] }
+}
+
 /// Options, and what happens under them in order; each question is a scenario.
 pub struct Group {
     name: &'static str,
@@ -302,7 +307,7 @@ fn told(outcome: &Outcome) -> String {
     let asked = outcome.asked.iter().map(|asked| {
         let bits = super::message::bits(asked.flags);
         let edns = asked.edns.as_ref().map_or(String::new(), |edns| format!(" EDNS {edns}"));
-        format!("{}{} {}{bits}{edns}", asked.number, if asked.tcp { " by TCP" } else { "" }, asked.question)
+        format!("{asked}{bits}{edns}")
     });
     let tries = if outcome.tries > 1 { format!(" (asked {} times)", outcome.tries) } else { String::new() };
     let asked: Vec<_> = asked.collect();

@@ -1,5 +1,6 @@
 //! Upstream servers of the tests' own: each answers from [`zone`], or has a bad habit.
 
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
@@ -40,6 +41,19 @@ pub struct Asked {
     /// The question's name in wire form, in the letters that were sent.
     pub name: Vec<u8>,
     pub edns: Option<Edns>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.number)?;
+        if self.at.is_ipv6() {
+            f.write_str(" over IPv6")?;
+        }
+        if self.at.port() != PORT {
+            write!(f, " at port {}", self.at.port())?;
+        }
+        write!(f, "{} {}", if self.tcp { " by TCP" } else { "" }, self.question)
+    }
 }
 
 impl Asked {

@@ -113,47 +113,53 @@ fn bits_and_edns() {
         .unanswered()])
 }
 
+/// A question for an address of a name of its own: nobody is to wait for the answer to another one.
+fn question(label: u8) -> Vec<u8> {
+    [b"\x02m", &[label][..], b"\x04wild\x07example\x03net\0\0\x01\0\x01"].concat()
+}
+
 #[test]
 fn malformed_questions() {
-    let header = |counts: [u8; 4]| {
+    let with = |counts: [u8; 4], parts: &[&[u8]]| {
         let [a, b, c, d] = counts;
-        vec![1, 0, 0, a, 0, b, 0, c, 0, d]
+        ask_raw(&[&[1, 0, 0, a, 0, b, 0, c, 0, d], &parts.concat()[..]].concat())
     };
-    let www = b"\x03www\x07example\x03net\0\0\x01\0\x01";
-    let with = |counts: [u8; 4], parts: &[&[u8]]| ask_raw(&[&header(counts)[..], &parts.concat()].concat());
-    run(&[Group::new("malformed", &[])
-        .ask("a header alone, no question", with([0; 4], &[]))
-        .ask("a header alone that says one question", with([1, 0, 0, 0], &[]))
-        .unanswered()
-        .ask("two questions", with([2, 0, 0, 0], &[www, www]))
-        .unanswered()
-        .ask("a question that ends early", with([1, 0, 0, 0], &[b"\x03www\x07example\x03net\0\0\x01"]))
-        .unanswered()
-        .ask("a name that ends early", with([1, 0, 0, 0], &[b"\x03www\x07exa"]))
-        .unanswered()
-        .ask("a name that points to itself", with([1, 0, 0, 0], &[b"\xc0\x0c\0\x01\0\x01"]))
-        .ask("a label of an unknown type", with([1, 0, 0, 0], &[b"\x83www\0\0\x01\0\x01"]))
-        .unanswered()
-        .ask("octets behind the end", with([1, 0, 0, 0], &[www, b"more"]))
-        .unanswered()
-        .ask(
-            "an answer in the question",
-            with([1, 1, 0, 0], &[www, b"\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x01\x02\x03\x04"]),
-        )
-        .ask("an additional record that ends early", with([1, 0, 0, 1], &[www, b"\0\0\x29"]))
-        .ask("an OPT record with a name", with([1, 0, 0, 1], &[www, b"\x01a\0\0\x29\x04\xd0\0\0\0\0\0\0"]))
-        .ask(
-            "two OPT records",
-            with([1, 0, 0, 2], &[www, b"\0\0\x29\x04\xd0\0\0\0\0\0\0", b"\0\0\x29\x04\xd0\0\0\0\0\0\0"]),
-        )
-        .ask("a control character in the name", with([1, 0, 0, 0], &[b"\x03w\x01w\x07example\x03net\0\0\x01\0\x01"]))
-        .ask("a dot in a label", with([1, 0, 0, 0], &[b"\x03w.w\x07example\x03net\0\0\x01\0\x01"]))
-        .ask(
-            "the longest name",
-            with([1, 0, 0, 0], &[&[&[63][..], &[b'a'; 63]].concat().repeat(3), &[61], &[b'b'; 61], b"\0\0\x01\0\x01"]),
-        )
-        .ask(
-            "a name too long",
-            with([1, 0, 0, 0], &[&[&[63][..], &[b'a'; 63]].concat().repeat(4), b"\0\0\x01\0\x01"]),
-        )])
+    let label = |length: u8, octet: u8| [&[length][..], &vec![octet; length.into()]].concat();
+    let kind_and_class = b"\0\x01\0\x01";
+    let opt = b"\0\0\x29\x04\xd0\0\0\0\0\0\0";
+    let one = [1, 0, 0, 0];
+    run(&[
+        Group::new("malformed", &[])
+            .ask("a header alone, no question", with([0; 4], &[]))
+            .ask("a header alone that says one question", with(one, &[]))
+            .unanswered()
+            .ask("half a header", ask_raw(&[1, 0, 0]))
+            .unanswered()
+            .ask("two questions", with([2, 0, 0, 0], &[&question(b'a'), &question(b'b')]))
+            .unanswered()
+            .ask("a question that ends early", with(one, &[&question(b'c')[..23]]))
+            .unanswered()
+            .ask("a name that ends early", with(one, &[b"\x03www\x07exa"]))
+            .unanswered()
+            .ask("a name that points to itself", with(one, &[b"\xc0\x0c", kind_and_class]))
+            .ask("a label of an unknown type", with(one, &[b"\x83www\0", kind_and_class]))
+            .unanswered()
+            .ask("octets behind the end", with(one, &[&question(b'd'), b"more"]))
+            .unanswered()
+            .ask(
+                "an answer in the question",
+                with([1, 1, 0, 0], &[&question(b'e'), b"\xc0\x0c\0\x01\0\x01\0\0\0\x05\0\x04\x01\x02\x03\x04"]),
+            )
+            .ask("an additional record that ends early", with([1, 0, 0, 1], &[&question(b'f'), &opt[..3]]))
+            .unanswered()
+            .ask("an OPT record with a name", with([1, 0, 0, 1], &[&question(b'g'), b"\x01a", opt]))
+            .unanswered()
+            .ask("two OPT records", with([1, 0, 0, 2], &[&question(b'h'), opt, opt]))
+            .unanswered(),
+        Group::new("odd names", &[])
+            .ask("a control character", with(one, &[b"\x03w\x01w\x07example\x03net\0", kind_and_class]))
+            .ask("a dot in a label", with(one, &[b"\x03w.w\x07example\x03net\0", kind_and_class]))
+            .ask("the longest", with(one, &[&label(63, b'a').repeat(3), &label(61, b'b'), b"\0", kind_and_class]))
+            .ask("too long", with(one, &[&label(63, b'a').repeat(4), b"\0", kind_and_class])),
+    ])
 }
