@@ -157,7 +157,7 @@ impl Names {
     /// Whether this name (wire form in lower case) or one below it is known here: it is not said not to exist.
     pub fn exists(&mut self, now: Instant, name: &[u8]) -> bool {
         self.leases.advance(now, &mut self.tree);
-        self.has(name)
+        self.tree.get(name).is_some() || self.is_made(name)
     }
 
     /// Looks up records of class IN. `name`: wire form in lower case. `tell` gets the records of the answer.
@@ -166,13 +166,12 @@ impl Names {
         look_up::look_up(self, name, kind, view, tell)
     }
 
-    fn has(&self, name: &[u8]) -> bool {
-        self.tree.get(name).is_some()
-            || synth::address(&self.local.synth, name).is_some()
+    /// Whether a name exists that is not in the tree: one made out of an address, or an address's own.
+    fn is_made(&self, name: &[u8]) -> bool {
+        synth::address(&self.local.synth, name).is_some()
             || Name::address_of(name).is_some_and(|address| self.is_known(address))
     }
 
-    /// Whether an address has a name here, which need not be in the tree.
     fn is_known(&self, address: IpAddr) -> bool {
         let is_leased = matches!(address, IpAddr::V4(v4) if self.leases.get(v4).is_some());
         is_leased

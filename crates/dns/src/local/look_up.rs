@@ -32,9 +32,9 @@ pub(super) fn look_up<'n>(
     }
     answer.everything(led_to.map_or(name, Name::as_wire), node);
     match led_to {
-        Some(target) if node.is_none() && !names.has(target.as_wire()) => Found::LeadsTo(target),
+        Some(target) if node.is_none() && !names.is_made(target.as_wire()) => Found::LeadsTo(target),
         _ if answer.told => Found::Told,
-        _ if node.is_some() || names.has(name) => Found::NoData,
+        _ if node.is_some() || names.is_made(name) => Found::NoData,
         _ => Found::Unknown,
     }
 }
