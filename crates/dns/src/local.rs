@@ -1,7 +1,8 @@
 //! Names that are known here: laid down, from hosts files, and of leases.
 //!
 //! What is laid down comes before hosts files, these before leases, and these before names made out of addresses; names of
-//! interfaces come before all. Of several names with one address the first is the one that the address is known by.
+//! interfaces come before all. An address in hosts files is known by the first name that it has there; one that is laid
+//! down, by a PTR record that is laid down as well.
 
 pub mod chaos;
 mod interfaces;
@@ -185,10 +186,12 @@ impl Names {
         let parsed: Vec<_> = self.files.iter().map(|(_, text)| hosts::parse(text)).collect();
         self.tree = Tree::with_room_for(parsed.iter().map(|(lines, _)| lines.len()).sum());
         self.by_address = HashMap::new();
-        for record in std::mem::take(&mut self.local.records) {
-            self.lay_down(&record);
-            self.local.records.push(record);
-        }
+        let records = std::mem::take(&mut self.local.records);
+        // Addresses come first: PTR records that lead back to them are what they are known by.
+        let (back, forth): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| matches!(record.data, Data::Ptr(_)));
+        forth.into_iter().chain(back).for_each(|record| self.lay_down(record));
+        self.local.records = records;
         let mut faults = Vec::new();
         for (at, (lines, wrong)) in parsed.into_iter().enumerate() {
             let file = FileNumber(at as u32 + 1);
@@ -204,16 +207,30 @@ impl Names {
 
     fn lay_down(&mut self, record: &Record) {
         let ttl = record.ttl.unwrap_or(self.local.ttl);
+        let laid = |address| Laid { address, ttl, origin: FileNumber(0) };
+        let name = &record.name;
         match &record.data {
-            Data::A(v4) => self.lay_down_address(&record.name, (*v4).into(), ttl, FileNumber(0)),
-            Data::Aaaa(v6) => self.lay_down_address(&record.name, (*v6).into(), ttl, FileNumber(0)),
-            Data::Cname(target) => {
-                self.tree.change(&record.name, |node| {
-                    node.rare_mut().alias.get_or_insert_with(|| (target.clone(), ttl));
-                });
-            }
-            data => self.tree.change(&record.name, |node| node.rare_mut().records.push((data.clone(), ttl))),
+            Data::A(v4) => self.tree.change(name, |node| node.addresses.add(laid((*v4).into()))),
+            Data::Aaaa(v6) => self.tree.change(name, |node| node.addresses.add(laid((*v6).into()))),
+            Data::Cname(target) => self.tree.change(name, |node| {
+                node.rare_mut().alias.get_or_insert_with(|| (target.clone(), ttl));
+            }),
+            data => match self.address_led_back_to(record) {
+                Some((address, target)) => {
+                    let known = || Known { name: target.clone(), ttl, origin: FileNumber(0) };
+                    self.by_address.entry(address).or_insert_with(known);
+                }
+                None => self.tree.change(name, |node| node.rare_mut().records.push((data.clone(), ttl))),
+            },
         }
+    }
+
+    /// Of a PTR record that leads from an address to a name with this address: the address and the name.
+    fn address_led_back_to<'r>(&self, record: &'r Record) -> Option<(IpAddr, &'r Name)> {
+        let Data::Ptr(target) = &record.data else { return None };
+        let address = Name::address_of(record.name.as_wire())?;
+        let laid = self.tree.get(target.as_wire())?.addresses.as_slice();
+        laid.iter().any(|laid| laid.address == address).then_some((address, target))
     }
 
     fn lay_down_host(&mut self, line: &hosts::Line, file: FileNumber) {

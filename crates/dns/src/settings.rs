@@ -87,13 +87,15 @@ impl InterfaceName {
 /// Names that are known here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Local {
-    /// Laid down, in the order said: host-record, cname, ptr-record, srv-host, txt-record, mx-host and so on.
+    /// Laid down, in the order said: host-record, cname, ptr-record, srv-host, txt-record, mx-host and so on. An address has
+    /// a PTR record only if one is among them; any others for it (ptr-record) take the place of that which leads to a name
+    /// with this address.
     pub records: Vec<Record>,
     /// A name with the addresses of an interface, whatever they are now.
     pub interface_names: Vec<OfInterface>,
     /// A name with an address whose network part is an interface's.
     pub dynamic_hosts: Vec<DynamicHost>,
-    /// Names made out of addresses.
+    /// Names made out of addresses; the first one that fits counts.
     pub synth: Vec<Synth>,
     /// Plain names of hosts files and leases are known with their domain as well.
     pub domains: Domains,

@@ -37,8 +37,22 @@ fn record(text: &str) -> Record {
     Record { name: name(owner), data, ttl: ttl.map(|ttl| ttl.parse().unwrap()) }
 }
 
+/// Each address leads back to the first name that it is given.
 fn local(records: &[&str]) -> Local {
-    Local { records: records.iter().map(|text| record(text)).collect(), ..Local::default() }
+    let records: Vec<Record> = records.iter().map(|text| record(text)).collect();
+    let mut back: Vec<Record> = Vec::new();
+    for Record { name, data, ttl } in &records {
+        let address = match data {
+            Data::A(v4) => IpAddr::from(*v4),
+            Data::Aaaa(v6) => (*v6).into(),
+            _ => continue,
+        };
+        let reverse = Name::reverse(address);
+        if back.iter().all(|record| record.name != reverse) {
+            back.push(Record { name: reverse, data: Data::Ptr(name.clone()), ttl: *ttl });
+        }
+    }
+    Local { records: back.into_iter().chain(records).collect(), ..Local::default() }
 }
 
 fn in_lan() -> Local {
@@ -284,6 +298,15 @@ fn records_of_all_kinds_are_told() {
         ("9.9.10.in-addr.arpa A", "=NoData"),
         ("box ANY", "10.0.0.5, TXT x"),
     ]);
+}
+
+#[test]
+fn no_address_leads_back_unasked() {
+    let records = ["a A 10.0.0.5", "b A 10.0.0.6", "6.0.0.10.in-addr.arpa PTR b"].map(record).to_vec();
+    let mut bed = Bed::new(Local { records, ..Local::default() });
+    bed.give(5, "leased", None);
+    bed.give(6, "other", None);
+    bed.expect(&[("10.0.0.5 PTR", "leased (lease)"), ("10.0.0.6 PTR", "b"), ("other A", "=NoData")]);
 }
 
 #[test]

@@ -167,7 +167,8 @@ impl Lowering {
             DnsOption::MxTarget(name) => local.mx.target = Some(name),
             DnsOption::DynamicHost(host) => local.dynamic_hosts.push(host),
             DnsOption::OfInterface(name) => local.interface_names.push(name),
-            DnsOption::Synth(synth) => local.synth.push(synth),
+            // Later lines overrule.
+            DnsOption::Synth(synth) => local.synth.insert(0, synth),
             DnsOption::LogQueries { extra } => (self.settings.log, self.logs_extra) = (true, extra),
             DnsOption::LocalService { this_host: true } => self.clients = Some(DnsClients::ThisHost),
             DnsOption::LocalService { this_host: false } => self.clients = Some(DnsClients::Neighbours),
@@ -250,7 +251,8 @@ impl Lowering {
         self.services(&mut settings);
         self.mail(&mut settings, around);
         let paths = (!self.no_hosts).then(|| PathBuf::from(HOSTS));
-        let paths = paths.into_iter().chain(self.hosts.paths.clone()).collect();
+        // dnsmasq reads later ones first; an address keeps the name that it gets first.
+        let paths = paths.into_iter().chain(self.hosts.paths.iter().rev().cloned()).collect();
         Some(Dns {
             port: self.port,
             at: at.dns_at(&around.interfaces()),
