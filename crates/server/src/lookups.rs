@@ -1,6 +1,7 @@
 //! What a booting machine looked up, as steps of its boot.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use dns::resolver::{Failure, Outcome};
 use dns::{Name, Rtype};
@@ -9,13 +10,14 @@ use journal::{Asked, Said, Step, Unresolved};
 use crate::report::Reporter;
 
 impl Reporter {
-    /// The machine with this address looked something up: a [`dns::Effect::LookedUp`].
+    /// The client with this address looked something up: a [`dns::Effect::LookedUp`]. Only of a machine that boots from us
+    /// it is told; what others look up is nobody's business.
     pub fn looked_up(&self, client: IpAddr, name: &Name, kind: Rtype, outcome: Outcome) {
-        let step = step(name, kind, outcome);
-        match client.to_canonical() {
-            IpAddr::V4(address) => self.step_at(address, step),
-            // Whose such an address is, leases do not tell.
-            IpAddr::V6(_) => self.step(None, step),
+        // Whose an IPv6 address is, leases do not tell.
+        let IpAddr::V4(address) = client.to_canonical() else { return };
+        let boots = |mac| self.machines.is_booting(mac, Instant::now());
+        if self.machines.by_address(address).is_some_and(boots) {
+            self.step_at(address, step(name, kind, outcome));
         }
     }
 }
@@ -49,7 +51,6 @@ fn said((server, failure): (SocketAddr, Failure)) -> Asked {
 mod tests {
     use std::net::Ipv4Addr;
     use std::sync::Arc;
-    use std::time::Instant;
 
     use dns::Rcode;
     use journal::Journal;
@@ -98,11 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn look_up_is_told_of_the_machine_that_has_the_address() {
+    fn look_up_is_told_of_the_machine_that_has_the_address_while_it_boots() {
         let reporter = Reporter { journal: Journal::new(), machines: Arc::new(Machines::default()) };
         let (mac, address) = (Mac([2, 0, 0, 0, 0, 1]), Ipv4Addr::new(10, 0, 1, 5));
         reporter.machines.has_address(mac, address, Instant::now());
         let name: Name = "deb.example".parse().unwrap();
+        reporter.looked_up(address.into(), &name, Rtype::A, Outcome::NoServer);
+        assert!(reporter.journal.events_of(mac).is_empty(), "it has never booted from us");
+        let boots = Step::ProxyAnswer { stage: journal::Stage::Pxe, boot_file: None, port: 67, because: vec![] };
+        reporter.machines.follow(mac, &boots, Instant::now());
         // Also by a socket that takes both families.
         for client in [IpAddr::V4(address), IpAddr::V6(address.to_ipv6_mapped())] {
             reporter.looked_up(client, &name, Rtype::A, Outcome::NoServer);

@@ -18,6 +18,9 @@ const MOST: usize = 10_000;
 /// How long after its last DHCP message a machine may still be at its network set-up in iPXE.
 const IPXE_SETS_UP: Duration = Duration::from_secs(30);
 
+/// How long a boot takes at most, an installation included, after the last that we saw of it.
+const BOOTS: Duration = Duration::from_secs(3600);
+
 /// Shared by all services; every method takes the lock for a few look-ups only.
 #[derive(Debug, Default)]
 pub struct Machines(Mutex<Known>);
@@ -38,6 +41,8 @@ struct Machine {
     history: History,
     /// When an iPXE last asked for an address; nothing once somebody else runs there.
     in_ipxe: Option<Instant>,
+    /// When it last asked for something that only a boot needs; nothing once it has said that it is up.
+    booting: Option<Instant>,
     /// A kernel was sent and no sign of a running system has been seen since.
     starting: bool,
 }
@@ -91,6 +96,11 @@ impl Machines {
     pub fn follow(&self, mac: Mac, step: &Step, now: Instant) -> bool {
         let mut known = self.lock();
         let machine = known.machine(mac, now);
+        machine.booting = match step {
+            Step::OsUp { how, .. } if how != "dhcp" => None,
+            step if belongs_to_a_boot(step) => Some(now),
+            _ => machine.booting,
+        };
         match step {
             Step::FileSent { role: Role::Loader, file, .. } => machine.history.loader_sent(now, file),
             Step::FileSent { role, .. } => {
@@ -108,9 +118,23 @@ impl Machines {
         false
     }
 
+    /// Whether this machine is booting from us, its operating system's installation included, as far as can be told.
+    pub fn is_booting(&self, mac: Mac, now: Instant) -> bool {
+        let booting = self.lock().by_mac.get(&mac).and_then(|machine| machine.booting);
+        booting.is_some_and(|since| now.duration_since(since) < BOOTS)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         // A panic elsewhere leaves at worst a stale note here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn belongs_to_a_boot(step: &Step) -> bool {
+    match step {
+        Step::FileSent { .. } | Step::ProxyAnswer { .. } | Step::VmStarted { .. } => true,
+        Step::DhcpDiscover { stage, .. } | Step::DhcpAck { stage, .. } => *stage != Stage::Os,
+        _ => false,
     }
 }
 
@@ -131,6 +155,7 @@ impl Known {
             facts: None,
             history: History::default(),
             in_ipxe: None,
+            booting: None,
             starting: false,
         };
         let machine = self.by_mac.entry(mac).or_insert_with(unheard);
@@ -216,6 +241,23 @@ mod tests {
         machines.met(&ipxe(), now);
         machines.follow(MAC, &sent(Role::Other), now + IPXE_SETS_UP);
         assert!(!machines.is_in_ipxe(MAC, now + IPXE_SETS_UP), "word of a file is no word of iPXE");
+    }
+
+    #[test]
+    fn a_machine_boots_from_its_firmware_on_until_it_says_that_it_is_up() {
+        let (machines, now) = (Machines::default(), Instant::now());
+        machines.follow(MAC, &ack(Stage::Os), now);
+        assert!(!machines.is_booting(MAC, now), "a telephone");
+        let up = |how: &str| Step::OsUp { how: how.into(), detail: None };
+        for first in [ack(Stage::Pxe), sent(Role::Kernel)] {
+            machines.follow(MAC, &first, now);
+            machines.follow(MAC, &ack(Stage::Os), now);
+            machines.follow(MAC, &up("dhcp"), now);
+            assert!(machines.is_booting(MAC, now + BOOTS / 2), "an installation has only begun");
+            assert!(!machines.is_booting(MAC, now + BOOTS));
+            machines.follow(MAC, &up("reported"), now);
+            assert!(!machines.is_booting(MAC, now));
+        }
     }
 
     #[test]
