@@ -21,6 +21,9 @@ use crate::{Name, Question, Rcode};
 
 /// A person still waits then, and is told that nobody answered.
 const TOTAL: Duration = Duration::from_secs(4);
+/// Whatever settings say.
+const LONGEST: Duration = Duration::from_secs(3600);
+const AT_LEAST: Duration = Duration::from_millis(10);
 /// Where some servers said that they cannot, the silent ones are not waited for any longer than this.
 const ENOUGH: Duration = Duration::from_secs(1);
 /// Between the second server and all others.
@@ -207,7 +210,7 @@ impl Forward {
         let how = self.settings.order;
         let flight = self.flights.get_mut(number).expect("the caller's query is in flight");
         let patience = match (self.settings.retry, flight.rounds) {
-            (Some(retry), rounds) => retry.first * 2u32.pow(rounds.min(10)),
+            (Some(retry), rounds) => retry.first.max(AT_LEAST).saturating_mul(2u32.pow(rounds.min(10))),
             (None, 0) => {
                 let late = |server: &Index| self.upstreams.late_after(*server, how);
                 let late = flight.just_asked(many).iter().map(late).min().unwrap_or(AGAIN);
@@ -216,8 +219,8 @@ impl Forward {
             (None, _) if !asked_all => THEN_ALL,
             (None, rounds) => AGAIN * 2u32.pow(rounds.min(10) - 1),
         };
-        let end = flight.began + self.settings.retry.map_or(TOTAL, |retry| retry.total);
-        let due = (now + patience).min(end);
+        let total = total(&self.settings);
+        let due = (now + patience.min(total)).min(flight.began + total);
         self.set_due(number, due);
     }
 
@@ -431,9 +434,11 @@ impl Forward {
             }
         }
         let waited = now - flight.began;
-        let total = self.settings.retry.map_or(TOTAL, |retry| retry.total);
         let told = flight.failures.iter().any(|(_, failure)| matches!(failure, Failure::Said(_)));
-        if waited >= total || flight.order.is_empty() || (told && flight.asked_all() && waited >= ENOUGH) {
+        if waited >= total(&self.settings)
+            || flight.order.is_empty()
+            || (told && flight.asked_all() && waited >= ENOUGH)
+        {
             return Some(self.end(now, number, How::Failed, effects));
         }
         flight.rounds += 1;
@@ -458,6 +463,11 @@ impl Forward {
             fix: format!("see whether the upstream servers answer and which machine asks so much; or raise the limit (dns-forward-max={max})"),
         });
     }
+}
+
+/// How long clients wait at most.
+fn total(settings: &Forwarding) -> Duration {
+    settings.retry.map_or(TOTAL, |retry| retry.total.min(LONGEST))
 }
 
 /// The code that tells a client why there is no answer: what a server said last, or SERVFAIL.

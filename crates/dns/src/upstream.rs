@@ -34,6 +34,8 @@ struct Upstream {
     takes: Option<Duration>,
     /// Times in a row that nothing good came.
     misses: u32,
+    /// Times in a row that it was tried again although it had missed.
+    probes: u32,
     /// From then on a query goes to it too, although others are better.
     measure_at: Option<Instant>,
     letters_spared_until: Option<Instant>,
@@ -109,6 +111,7 @@ impl Upstreams {
             let one = &mut self.0[others[at]];
             let due = first_misses || one.measure_at.is_none_or(|due| due <= now);
             if due && at_once + 1 < AT_ONCE {
+                one.probes += u32::from(one.misses > 0);
                 one.measure_at = Some(now + one.pause());
                 others[at_once..=at].rotate_right(1);
                 at_once += 1;
@@ -144,7 +147,7 @@ impl Upstreams {
     /// It answered, whatever it said, this long after it was asked over UDP (`None`: over TCP, which says less).
     pub fn answered(&mut self, now: Instant, index: Index, took: Option<Duration>) {
         let one = &mut self.0[index];
-        one.misses = 0;
+        (one.misses, one.probes) = (0, 0);
         if let Some(took) = took {
             one.takes = Some(one.takes.map_or(took, |takes| (takes * 7 + took) / 8));
             one.measure_at = Some(now + one.pause());
@@ -155,7 +158,10 @@ impl Upstreams {
     pub fn missed(&mut self, now: Instant, index: Index) {
         let one = &mut self.0[index];
         one.misses = one.misses.saturating_add(1);
-        one.measure_at = Some(now + one.pause());
+        // Many queries at one time may miss together: only trying again makes pauses longer.
+        if one.misses == 1 {
+            one.measure_at = Some(now + one.pause());
+        }
     }
 
     pub fn count_failure(&mut self, index: Index) {
@@ -225,6 +231,7 @@ impl Upstream {
             server,
             takes: None,
             misses: 0,
+            probes: 0,
             measure_at: None,
             letters_spared_until: None,
             edns_spared_until: None,
@@ -240,10 +247,7 @@ impl Upstream {
 
     /// Until it is measured again although others are better.
     fn pause(&self) -> Duration {
-        match self.misses {
-            0 => MEASURE_EVERY,
-            misses => (PROBE_MIN * 2u32.pow((misses - 1).min(5))).min(PROBE_MAX),
-        }
+        if self.misses == 0 { MEASURE_EVERY } else { (PROBE_MIN * 2u32.pow(self.probes.min(5))).min(PROBE_MAX) }
     }
 }
 
@@ -291,6 +295,13 @@ mod tests {
         assert_eq!(upstreams.plan(now, &[0, 1], Order::Quickest), Plan { order: vec![1, 0], at_once: 1 });
         let probed = upstreams.plan(now + PROBE_MIN, &[0, 1], Order::Quickest);
         assert_eq!(probed, Plan { order: vec![1, 0], at_once: 2 });
+        (0..100).for_each(|_| upstreams.missed(now + PROBE_MIN, 0));
+        assert_eq!(upstreams.plan(now + PROBE_MIN * 2, &[0, 1], Order::Quickest).at_once, 1);
+        assert_eq!(
+            upstreams.plan(now + PROBE_MIN * 3, &[0, 1], Order::Quickest).at_once,
+            2,
+            "pauses grow with each try alone"
+        );
         upstreams.answered(now, 0, Some(millis(10)));
         assert_eq!(upstreams.plan(now, &[0, 1], Order::Quickest).order, [0, 1]);
     }

@@ -28,8 +28,8 @@ struct Asking<'a> {
 #[derive(Debug)]
 enum Ours {
     Records(Vec<Data>),
-    NoSuchName,
-    NoData,
+    NoSuchName { authoritative: bool },
+    NoData { authoritative: bool },
     Refused(Rcode, Why),
 }
 
@@ -125,11 +125,13 @@ fn decided(this: &mut Resolver, asking: &Asking<'_>) -> Result<Arc<[routes::Inde
             let v4 = v4.iter().copied().map(Data::A);
             return Err(Ours::Records(v4.chain(v6.iter().copied().map(Data::Aaaa)).collect()));
         }
-        Way::NoSuchName => return Err(Ours::NoSuchName),
-        Way::NoData => return Err(Ours::NoData),
+        Way::NoSuchName => return Err(Ours::NoSuchName { authoritative: false }),
+        Way::NoData => return Err(Ours::NoData { authoritative: false }),
     };
     match stays_here(&this.settings.forward, query, named) {
-        Some(Ours::NoSuchName) if asking.exists || this.names.exists(now, query.name()) => Err(Ours::NoData),
+        Some(Ours::NoSuchName { authoritative }) if asking.exists || this.names.exists(now, query.name()) => {
+            Err(Ours::NoData { authoritative })
+        }
         Some(said) => Err(said),
         None => Ok(among),
     }
@@ -163,7 +165,7 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
     match this.forward.ask(now, &wanted, Some((client, &query.asked, this.serial)), &mut this.effects) {
         Joined::Waits => Handled::Waits,
         Joined::Repeated => Handled::Dropped,
-        Joined::NoServer if exists => ours(this, asking, Ours::NoData, out),
+        Joined::NoServer if exists => ours(this, asking, Ours::NoData { authoritative: false }, out),
         Joined::NoServer => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::NO_SERVER), out),
         Joined::Full => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::TOO_MANY), out),
     }
@@ -181,8 +183,10 @@ fn ours(this: &mut Resolver, asking: &Asking<'_>, said: Ours, out: &mut Vec<u8>)
                 .for_each(|data| reply.push_wire(Section::Answer, query.name(), data, this.settings.local.ttl));
             reply.finish();
         }
-        Ours::NoSuchName => refusing::write(&query.asked, limits, Rcode::NXDOMAIN, None, out),
-        Ours::NoData => refusing::write(&query.asked, limits, Rcode::NOERROR, None, out),
+        Ours::NoSuchName { authoritative } => {
+            refusing::deny(&query.asked, limits, Rcode::NXDOMAIN, *authoritative, out)
+        }
+        Ours::NoData { authoritative } => refusing::deny(&query.asked, limits, Rcode::NOERROR, *authoritative, out),
         Ours::Refused(code, why) => refusing::write(&query.asked, limits, *code, Some(*why), out),
     }
     this.counts.locally += u64::from(!matches!(said, Ours::Refused(..)));
@@ -214,14 +218,14 @@ fn stays_here(settings: &Forwarding, query: &Query<'_>, named: bool) -> Option<O
         return None;
     }
     if kind == Rtype::MAILB {
-        return Some(Ours::NoSuchName);
+        return Some(Ours::NoSuchName { authoritative: true });
     }
     if settings.filter_windows && is_of_windows(name, kind) {
-        return Some(Ours::NoData);
+        return Some(Ours::NoData { authoritative: true });
     }
     let private = settings.bogus_priv && crate::private::is_reverse_of_private(name);
     let plain = settings.domain_needed && matches!(kind, Rtype::A | Rtype::AAAA) && routes::is_plain(name);
-    (!named && (private || plain)).then_some(Ours::NoSuchName)
+    (!named && (private || plain)).then_some(Ours::NoSuchName { authoritative: private })
 }
 
 /// What Windows asks over and over, which keeps dial-up lines open.

@@ -34,6 +34,22 @@ pub(super) fn write<Q: AsRef<[u8]>>(
     }
 }
 
+/// A reply without records that needs no reason.
+pub(super) fn deny<Q: AsRef<[u8]>>(
+    asked: &Asked<Q>,
+    limits: &Limits,
+    code: Rcode,
+    authoritative: bool,
+    out: &mut Vec<u8>,
+) {
+    let mut reply = Reply::start(asked, limits, out);
+    reply.code(code);
+    if authoritative {
+        reply.authoritative();
+    }
+    reply.finish();
+}
+
 /// Makes "no such name" of a reply "nothing of this type".
 pub(super) fn undeny(out: &mut [u8]) {
     out[3] = out[3] & 0xf0 | Rcode::NOERROR.to_int();
