@@ -5,7 +5,6 @@
 //! What the directives come to together is for whoever lowers them to decide.
 
 mod files;
-mod idn;
 mod import;
 mod lint;
 mod lists;

@@ -1,9 +1,10 @@
 //! Hosts files: an address and its names on each line, `#` before what is for people alone.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::Name;
 use crate::name::BadName;
+use crate::{Name, idn};
 
 /// One line: an address and at least one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum Wrong {
     Nameless(IpAddr),
     #[error("`{0}` is left out: {1}")]
     Name(String, BadName),
-    #[error("`{0}` is left out: it has letters that names have in no message")]
+    #[error("`{0}` is left out: it has characters whose form in DNS is not sure")]
     Letters(String),
 }
 
@@ -40,7 +41,7 @@ impl Wrong {
             Wrong::Address(_) => "begin the line with an IPv4 or IPv6 address without scope, like `10.0.0.5`",
             Wrong::Nameless(_) => "write a name behind the address, or `#` before it",
             Wrong::Name(..) => "write labels of 1 to 63 letters, digits and `-` with single dots between them",
-            Wrong::Letters(_) => "write the name as it is sent: labels that begin with `xn--`",
+            Wrong::Letters(_) => "write its ASCII form, which starts with xn--; `idn2 NAME` prints it",
         }
     }
 }
@@ -68,15 +69,24 @@ pub fn parse(text: &str) -> (Vec<Line>, Vec<Fault>) {
     (lines, faults)
 }
 
+/// Letters beyond ASCII get the form that DNS carries.
 fn name(word: &str) -> Result<Name, Wrong> {
-    if !word.bytes().all(|octet| octet.is_ascii_graphic()) {
-        return Err(Wrong::Letters(word.into()));
-    }
-    match word.parse::<Name>() {
+    let is_plain = word.bytes().all(|octet| octet.is_ascii_graphic());
+    let text = if is_plain { Cow::Borrowed(word) } else { Cow::Owned(ascii(word)?) };
+    match text.parse::<Name>() {
         Ok(name) if name.is_root() => Err(Wrong::Name(word.into(), BadName::EmptyLabel)),
         Ok(name) => Ok(name),
         Err(bad) => Err(Wrong::Name(word.into(), bad)),
     }
+}
+
+fn ascii(word: &str) -> Result<String, Wrong> {
+    if word.split('.').any(|label| label.chars().count() > 63) {
+        return Err(Wrong::Name(word.into(), BadName::LongLabel));
+    }
+    let labels = word.split('.').map(idn::ascii_label).collect::<Option<Vec<_>>>();
+    let labels = labels.filter(|_| !word.contains(char::is_control)).ok_or_else(|| Wrong::Letters(word.into()))?;
+    Ok(labels.join("."))
 }
 
 #[cfg(test)]
@@ -99,16 +109,15 @@ mod tests {
 
     #[test]
     fn faults_name_their_line_and_cost_no_other_name() {
-        let text =
-            "0x0a.0.0.1 hexa\n10.0.0.5 a..b good\n\n10.0.0.6\nfe80::1%eth0 scoped\n10.0.0.7 ünï .\n10.0.0.8 last";
-        assert_eq!(shown(text), ["10.0.0.5 [good]", "10.0.0.8 [last]"]);
+        let text = "0x0a.0.0.1 hexa\n10.0.0.5 a..b good\n\n10.0.0.6\nfe80::1%eth0 scoped\n10.0.0.7 x☃y .\n10.0.0.8 last Bücher.lan";
+        assert_eq!(shown(text), ["10.0.0.5 [good]", "10.0.0.8 [last, xn--bcher-kva.lan]"]);
         let faults: Vec<(usize, String)> = parse(text).1.iter().map(|f| (f.line, f.what.to_string())).collect();
         let expected = [
             (1, "`0x0a.0.0.1` is no IP address; the line is left out"),
             (2, "`a..b` is left out: it has an empty label"),
             (4, "10.0.0.6 has no name; the line is left out"),
             (5, "`fe80::1%eth0` is no IP address; the line is left out"),
-            (6, "`ünï` is left out: it has letters that names have in no message"),
+            (6, "`x☃y` is left out: it has characters whose form in DNS is not sure"),
             (6, "`.` is left out: it has an empty label"),
         ];
         assert_eq!(faults, expected.map(|(line, what)| (line, what.to_owned())));
@@ -116,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_word_is_a_name_or_a_fault(words in prop::collection::vec("[a-z.\\\\é0-9-]{1,6}", 1..6)) {
+        fn every_word_is_a_name_or_a_fault(words in prop::collection::vec("[a-z.\\\\é☃\\x01-]{1,70}", 1..6)) {
             let (lines, faults) = parse(&format!("10.0.0.1 {}", words.join(" ")));
             prop_assert_eq!(lines.iter().map(|line| line.names.len()).sum::<usize>() + faults.len(), words.len());
         }

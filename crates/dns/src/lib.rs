@@ -10,6 +10,7 @@ pub mod compose;
 mod filter;
 mod forward;
 pub mod hosts;
+pub mod idn;
 pub mod local;
 pub mod lookups;
 pub mod name;

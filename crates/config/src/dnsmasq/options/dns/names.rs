@@ -1,10 +1,9 @@
 //! Names and domains as options write them.
 
-use dns::Name;
 use dns::settings::Scope;
+use dns::{Name, idn};
 
 use crate::diagnostic::Diagnostic;
-use crate::dnsmasq::idn;
 use crate::dnsmasq::text::Text;
 
 /// A name. Octets other than letters are taken as they are; letters beyond ASCII get the form that DNS carries.

@@ -4,7 +4,7 @@
 //! needs others writes the ASCII form.
 
 /// The form of a label that DNS carries; ASCII ones stay as they are. `None`: it has characters whose form is not sure.
-pub(super) fn ascii_label(label: &str) -> Option<String> {
+pub fn ascii_label(label: &str) -> Option<String> {
     if label.is_ascii() {
         return Some(label.to_owned());
     }
