@@ -123,7 +123,12 @@ pub(crate) fn lines(reply: &[u8], source: &Source) -> Vec<Logged> {
             Data::Rrsig(_) if kind != Rtype::RRSIG => continue,
             _ => told = true,
         }
-        lines.extend(says(&data).into_iter().map(|says| (owner.clone(), says)));
+        let says = match &data {
+            // What the configuration says itself need not be told again.
+            Data::Txt(_) if *source == Source::Configuration => vec![Says::Kind(Rtype::TXT)],
+            data => says(data),
+        };
+        lines.extend(says.into_iter().map(|says| (owner.clone(), says)));
     }
     match code {
         Code::NXDOMAIN => lines.push((end, Says::NoSuchName)),
@@ -214,5 +219,14 @@ mod tests {
         assert_eq!(shown(&half), ["www.test Cname", "host.test NoData(Rtype::AAAA)"]);
         assert_eq!(shown(&reply(Rtype::A, Rcode::NXDOMAIN, &[])), ["www.test NoSuchName"]);
         assert_eq!(shown(&reply(Rtype::CNAME, Rcode::NOERROR, &[cname])), ["www.test Cname"]);
+    }
+
+    #[test]
+    fn text_of_the_configuration_is_not_told_again() {
+        let strings = ("www.test", record::Data::Txt(vec![b"one".as_slice().into(), b"two".as_slice().into()]));
+        let reply = reply(Rtype::TXT, Rcode::NOERROR, &[strings]);
+        assert_eq!(shown(&reply).len(), 2);
+        let [Logged::Answer { says, .. }] = &lines(&reply, &Source::Configuration)[..] else { panic!("one line") };
+        assert_eq!(*says, Says::Kind(Rtype::TXT));
     }
 }
