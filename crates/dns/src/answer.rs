@@ -237,11 +237,7 @@ mod tests {
     }
 
     fn answer(question: &str, kind: Rtype, records: &[(Section, &str, Data)]) -> Answer {
-        let tcp = Limits { transport: Transport::Tcp, payload: 0 };
-        let mut octets = reply(&asked(question, kind, None), &tcp, records);
-        octets[..4].copy_from_slice(&[0, 0, 0x80, 0x80]);
-        octets[13] = octets[13].to_ascii_lowercase();
-        Answer::new(octets)
+        crate::testing::answer(question, kind, Rcode::NOERROR, records)
     }
 
     fn addresses(owner: &str, count: u8) -> Vec<(Section, &str, Data)> {

@@ -4,7 +4,7 @@ use domain::base::Message;
 use domain::rdata::AllRecordData;
 
 use crate::query::Edns;
-use crate::{Asked, Name, Rtype};
+use crate::{Answer, Asked, Data, Limits, Name, Rcode, Reply, Rtype, Section, Transport};
 
 pub fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -27,6 +27,21 @@ pub fn asked(text: &str, kind: Rtype, edns: Option<Edns>) -> Asked<Box<[u8]>> {
         checking_disabled: false,
         edns,
     }
+}
+
+/// A kept answer to a question about `text`, with records of 300 seconds.
+pub fn answer(text: &str, kind: Rtype, code: Rcode, said: &[(Section, &str, Data)]) -> Answer {
+    let mut asked = asked("x", kind, None);
+    asked.question = question(&name(text), kind).into();
+    (asked.id, asked.recursion_desired) = (0, false);
+    let mut octets = Vec::new();
+    let mut reply = Reply::start(&asked, &Limits { transport: Transport::Tcp, payload: 0 }, &mut octets);
+    reply.code(code);
+    for (section, owner, data) in said {
+        reply.push(*section, &name(owner), data, 300);
+    }
+    reply.finish();
+    Answer::new(octets)
 }
 
 /// A reply as text: flags and counts, then each record.
