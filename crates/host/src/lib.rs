@@ -27,7 +27,7 @@ pub mod watch;
 use std::fmt;
 use std::net::SocketAddrV4;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use apply::{Applied, ApplyError, Failure, apply};
@@ -120,6 +120,8 @@ pub struct Interface {
     pub name: String,
     /// IPv4, in the kernel's order.
     pub addresses: Vec<Ipv4Net>,
+    /// IPv6, link-local ones included.
+    pub v6: Vec<Ipv6Net>,
     pub is_loopback: bool,
 }
 
@@ -130,6 +132,7 @@ pub fn interfaces() -> Vec<Interface> {
     };
     let interface = |link: rtnl::Link| Interface {
         addresses: state::v4_of(&addresses, link.index).collect(),
+        v6: state::v6_of(&addresses, link.index).collect(),
         is_loopback: link.name == "lo",
         name: link.name,
     };

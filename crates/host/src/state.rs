@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::firewall::{self, Chain};
 use crate::netlink::NetlinkError;
@@ -33,6 +33,14 @@ pub(crate) fn v4_of(addresses: &[Address], index: u32) -> impl Iterator<Item = I
     addresses.iter().filter(move |address| address.interface == index).filter_map(|address| match address.net {
         IpNet::V4(net) => Some(net),
         IpNet::V6(_) => None,
+    })
+}
+
+/// The IPv6 addresses among those of an interface.
+pub(crate) fn v6_of(addresses: &[Address], index: u32) -> impl Iterator<Item = Ipv6Net> {
+    addresses.iter().filter(move |address| address.interface == index).filter_map(|address| match address.net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(net),
     })
 }
 

@@ -58,8 +58,8 @@ pub fn nics() -> Vec<Nic> {
     let nic = |interface: host::Interface| Nic {
         name: interface.name,
         addresses: interface.addresses,
+        v6: interface.v6,
         is_loopback: interface.is_loopback,
-        ..Nic::default()
     };
     host::interfaces().into_iter().map(nic).collect()
 }

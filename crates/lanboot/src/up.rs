@@ -210,11 +210,21 @@ pub fn start(bound: Bound, store: Box<dyn LeaseStore>, journal: Journal) -> Resu
     Ok((running, known))
 }
 
-/// The interfaces to serve: those of the configuration, or its own network with the address that it has.
+/// The interfaces to serve: those of the configuration, or its own network with the address that it has. DNS alone needs
+/// none, where it is told its addresses.
 fn links(config: &Config, address: Ipv4Net) -> Result<Vec<Link>, Diagnostics> {
+    if is_dns_alone(config) {
+        return Ok(Vec::new());
+    }
     let own = || vec![config::Served::whole(config.network.link.name(), address)];
     let served = if config.served.is_empty() { own() } else { config.served.clone() };
     served.into_iter().map(|served| open_link(served).map_err(Diagnostics::from)).collect()
+}
+
+/// Whether nothing is served but DNS, at addresses of its own.
+fn is_dns_alone(config: &Config) -> bool {
+    let for_machines = config.dhcp.is_some() || config.tftp.is_some() || config.http.is_some();
+    !for_machines && config.dns.as_ref().is_some_and(|dns| !dns.at.is_empty())
 }
 
 /// An interface to serve, as it is now.
@@ -262,6 +272,9 @@ fn not_usable(interface: &str, error: &std::io::Error) -> Diagnostic {
 /// An interface of a kind that nothing can boot from: a tunnel, say, or the loopback.
 pub fn not_ethernet(loaded: &Loaded) -> Option<Diagnostic> {
     let name = loaded.config.network.link.name();
+    if is_dns_alone(&loaded.config) {
+        return None;
+    }
     let error = Interface::named(name).err().filter(|error| error.kind() == std::io::ErrorKind::Unsupported)?;
     let fix = "name a network card or a bridge (`ip -br link` lists them)";
     Some(not_usable(name, &error).at(network_place(loaded)).fix(fix))
