@@ -74,6 +74,14 @@ impl Printer {
         }
     }
 
+    /// A single text stands for itself.
+    fn one_or_more<T: Display>(&mut self, key: &str, values: impl IntoIterator<Item = T>) {
+        match values.into_iter().collect::<Vec<_>>().as_slice() {
+            [one] => self.text(key, one),
+            several => self.texts(key, several),
+        }
+    }
+
     fn network(&mut self, network: &Network) {
         self.section("network");
         match &network.link {

@@ -105,6 +105,133 @@ const LINES: &[&str] = &[
     "domain=lab.example",
 ];
 
+/// Of DNS, one line each; all of them can be said in lanboot.toml.
+const DNS_LINES: &[&str] = &[
+    "server=9.9.9.9",
+    "server=192.0.2.1#5353@eth0",
+    "server=2001:db8::1",
+    "server=/corp.example/corp.test/10.8.0.1",
+    "server=/a.example/b.example/#",
+    "server=//10.8.0.1",
+    "server=/*oogle.example/*.below.example/10.8.0.1",
+    "rev-server=10.8.0.0/15,10.8.0.1",
+    "local=/lab.example/",
+    "address=/ads.example/",
+    "address=/ads.example/#",
+    "address=/mirror.example/10.0.1.5",
+    "address=/#/10.0.1.5",
+    "resolv-file=/run/resolv.conf",
+    "no-resolv",
+    "strict-order",
+    "all-servers",
+    "domain-needed",
+    "bogus-priv",
+    "filterwin2k",
+    "filter-AAAA",
+    "filter-rr=MX,65",
+    "edns-packet-max=4096",
+    "min-port=2000",
+    "max-port=60000",
+    "dns-forward-max=7",
+    "stop-dns-rebind",
+    "rebind-domain-ok=/corp.example/lan/",
+    "dns-loop-detect",
+    "ignore-address=203.0.113.0/24",
+    "bogus-nxdomain=203.0.113.7",
+    "alias=203.0.113.1-203.0.113.9,10.0.1.0,255.255.255.0",
+    "proxy-dnssec",
+    "cache-size=1000",
+    "no-negcache",
+    "use-stale-cache",
+    "use-stale-cache=0",
+    "use-stale-cache=600",
+    "neg-ttl=60",
+    "max-ttl=300",
+    "max-cache-ttl=300",
+    "min-cache-ttl=60",
+    "no-hosts",
+    "addn-hosts=/srv/hosts",
+    "expand-hosts",
+    "local-ttl=60",
+    "dhcp-ttl=10",
+    "host-record=nas,nas.lan,10.0.1.5,fd00::5,120",
+    "host-record=one.lan,10.0.1.6",
+    "cname=www.lan,web.lan,nas.lan,60",
+    "mx-host=lan,mail.lan,10",
+    "srv-host=_ldap._tcp.lan,ldap.lan,389,1,2",
+    "txt-record=lan,one,two",
+    "ptr-record=5.1.0.10.in-addr.arpa,nas.lan",
+    "naptr-record=lan,10,100,s,SIP+D2U,,_sip._udp.lan",
+    "caa-record=lan,0,issue,ca.example",
+    "dns-rr=lan,65,0001",
+    "interface-name=gw.lan,eth1",
+    "interface-name=gw.lan,eth1/4",
+    "synth-domain=lan,10.0.1.0/24,ip-",
+    "log-queries",
+    "localise-queries",
+    "no-round-robin",
+    "max-tcp-connections=30",
+];
+
+/// What both mean of DNS, but for what lanboot.toml does better unasked: it holds and remembers more, asks nobody of
+/// itself, watches files, keeps loopback names to itself, and asks nobody else for names of its own domain.
+fn dns(config: Config, line: &str, domain: Option<&str>) -> Option<config::Dns> {
+    let mut dns = config.dns?;
+    let default = config::Dns { at: Vec::new(), ..dns.clone() };
+    let said = |name: &str| line.starts_with(name);
+    let settings = &mut dns.settings;
+    if !said("dns-forward-max") {
+        settings.forward.max = 0;
+    }
+    if !said("cache-size") {
+        settings.cache.size = 0;
+    }
+    if !said("dns-loop-detect") {
+        settings.forward.detect_loops = false;
+    }
+    settings.cache.only.clear();
+    settings.local.identify = false;
+    settings.local.mx = Default::default();
+    let own = domain.map(|domain| dns::settings::Scope::Domain(domain.parse().unwrap()));
+    settings.routes.retain(|route| Some(&route.scope) != own.as_ref());
+    let order = |record: &dns::Record| format!("{record:?}");
+    settings.local.records.sort_by_key(order);
+    dns.hosts.loopback_is_us = false;
+    dns.hosts.watched = true;
+    if !said("max-tcp") {
+        dns.max_tcp = 0;
+    }
+    Some(config::Dns { at: default.at, ..dns })
+}
+
+#[test]
+fn each_dns_line_means_in_toml_what_it_means_in_dnsmasq() {
+    for line in DNS_LINES {
+        let conf = format!("{HEAD}dhcp-range=192.168.7.100,192.168.7.199\n{line}\n");
+        let imported = import(&conf);
+        assert!(!imported.left_out.has_errors(), "{line}\n{}", imported.left_out);
+        assert!(imported.toml.contains(&format!("dnsmasq.conf:{}: {line}", conf.lines().count())), "{}", imported.toml);
+        let (there, here) = (lowered(&conf), loaded(&imported.toml));
+        assert_eq!(dns(there, line, None), dns(here, line, None), "{line}\n{}", imported.toml);
+    }
+}
+
+#[test]
+fn dns_lines_together_mean_the_same() {
+    let alone = ["address=/ads.example/", "no-resolv", "no-hosts", "strict-order", "use-stale-cache"];
+    let lines: Vec<_> = DNS_LINES.iter().filter(|line| !alone.iter().any(|alone| line.starts_with(alone))).collect();
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let conf = format!("{HEAD}dhcp-range=192.168.7.100,192.168.7.199\ndomain=lan\nlocal=/lan/\n{lines}");
+    let imported = import(&conf);
+    assert!(!imported.left_out.has_errors(), "{}", imported.left_out);
+    let meant = |config| {
+        let mut dns = dns(config, "", Some("lan")).unwrap();
+        dns.settings.routes.sort_by_key(|route| format!("{route:?}"));
+        dns
+    };
+    assert_eq!(meant(lowered(&conf)), meant(loaded(&imported.toml)), "{}", imported.toml);
+}
+
 /// All but where it is said: the dialect names no subnet, and defaults of both sides were spelt out. DNS is not imported,
 /// so that machines are not told of ours either.
 fn dhcp(config: Config) -> Option<Dhcp> {

@@ -8,7 +8,6 @@ use dhcp::v4::options::Written;
 
 use super::lower::{Lowering, hosts, network};
 use super::options::answers::{BootFile, Server};
-use super::options::dns::DnsOption;
 use super::options::ranges::{DhcpRange, RangeMode};
 use super::options::service::{Domain, DomainOf};
 use super::options::tags::On;
@@ -17,6 +16,11 @@ use super::{Directive, Directives, Meaning, Text, lint, lists, syntax};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place, Severity, TextFile};
 use crate::print::{quote, rules as print, time};
 use crate::surroundings::{Entry, Nic, Surroundings};
+
+mod dns;
+
+/// The origin of what no line says.
+const UNASKED: &str = "dnsmasq does so unasked";
 
 /// What came of an import.
 #[derive(Debug)]
@@ -81,7 +85,7 @@ struct Import {
     boot: Section,
     tftp: Section,
     http: Section,
-    dns: Section,
+    dns: dns::Dns,
     /// Tables, each with its origin above it.
     tables: Vec<String>,
     /// Likewise for single machines, of which dnsmasq takes the last that fits, and lanboot.toml the first.
@@ -107,6 +111,24 @@ impl Section {
     fn put(&mut self, key: &'static str, value: String, origin: String) {
         self.0.retain(|(name, ..)| *name != key);
         self.0.push((key, value, origin));
+    }
+
+    /// Adds to a list.
+    fn list(&mut self, key: &'static str, items: impl IntoIterator<Item = String>, origin: &str) {
+        let items: Vec<_> = items.into_iter().collect();
+        match self.0.iter_mut().find(|(name, ..)| *name == key) {
+            Some((_, list, origins)) => {
+                *list = format!("[{}, {}]", list.trim_matches(['[', ']']), items.join(", "));
+                origins.push_str(&format!("; {origin}"));
+            }
+            None => self.0.push((key, format!("[{}]", items.join(", ")), origin.to_owned())),
+        }
+    }
+
+    /// Adds an item to a list that is there.
+    fn list_first(&mut self, key: &str, item: String) {
+        let list = self.0.iter_mut().find(|(name, ..)| *name == key);
+        list.into_iter().for_each(|(_, list, _)| *list = format!("[{item}, {}", list.trim_start_matches('[')));
     }
 
     fn print(&self, name: &str, out: &mut String) {
@@ -178,15 +200,9 @@ impl Import {
             }
             Meaning::TagIf(_) => self.tables_of(&origin, one.rules.tag_ifs.iter().map(print::tag_if)),
             Meaning::DhcpIgnore(_) => {
-                let new = one.rules.ignore.iter().map(|expr| quote(print::tags(expr)));
-                let old = self.dhcp.0.iter().find(|(key, ..)| *key == "ignore");
-                let (mut list, mut origins) = match old {
-                    Some((_, list, origin)) => (vec![list.trim_matches(['[', ']']).to_owned()], format!("{origin}; ")),
-                    None => (Vec::new(), String::new()),
-                };
-                list.extend(new);
-                origins.push_str(&origin);
-                self.set("ignore", format!("[{}]", list.join(", ")), origins)
+                let tests = one.rules.ignore.iter().map(|expr| quote(print::tags(expr)));
+                self.dhcp.list("ignore", tests, &origin);
+                true
             }
             Meaning::DhcpOption(option) => {
                 let written = written(&option.text);
@@ -231,12 +247,14 @@ impl Import {
                 self.http.put("port", port.to_string(), origin);
                 true
             }
-            Meaning::Dns(option) if **option == DnsOption::Port(0) => {
-                return self.not_needed(directive, "no DNS is what lanboot.toml says unasked");
-            }
             Meaning::Domain(Domain { name: Some(name), of: DomainOf::All, .. }) => {
                 self.set("domain", quote(name), origin)
             }
+            Meaning::Dns(option) => match self.dns.take(option, &origin) {
+                Ok(()) => true,
+                Err(dns::Left::Out(why)) => return self.leave_out(directive, why),
+                Err(dns::Left::NotNeeded(why)) => return self.not_needed(directive, why),
+            },
             _ => match NOT_NEEDED.iter().find(|(name, _)| *name == directive.row.name) {
                 Some((_, why)) => return self.not_needed(directive, why),
                 None => {
@@ -335,7 +353,6 @@ impl Import {
 
     /// What dnsmasq does unless told otherwise, and lanboot does not.
     fn defaults(&mut self, has_ranges: bool) {
-        const UNASKED: &str = "dnsmasq does so unasked";
         if has_ranges {
             let defaults = [
                 ("authoritative", "false".to_owned()),
@@ -360,7 +377,9 @@ impl Import {
         if !self.serves_http {
             self.http.put("enabled", "false".into(), "dnsmasq serves no HTTP".into());
         }
-        self.dns.put("enabled", "false".into(), "not imported yet".into());
+        let domain = self.dhcp.0.iter().find(|(key, ..)| *key == "domain");
+        let domain = domain.and_then(|(_, name, _)| name.trim_matches('"').parse().ok());
+        self.dns.finish(self.interface.is_some(), domain.as_ref());
         if self.interface.is_none() {
             let what = "no single interface is named, which lanboot.toml needs";
             let fix = "add it to [network]: interface = \"eth1\"";
@@ -426,7 +445,7 @@ impl Import {
         self.boot.print("boot", &mut out);
         self.tftp.print("tftp", &mut out);
         self.http.print("http", &mut out);
-        self.dns.print("dns", &mut out);
+        self.dns.print(&mut out);
         out
     }
 }

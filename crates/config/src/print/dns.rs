@@ -1,6 +1,8 @@
 //! `[dns]` as TOML.
 
-use dns::settings::{Caching, Filters, Forwarding, OfInterface, Route, Scope, Stale, Synth, To};
+use std::net::IpAddr;
+
+use dns::settings::{Alias, Caching, Filters, Forwarding, OfInterface, Route, Scope, Stale, Synth, To};
 use dns::{Data, Name, Record};
 
 use super::rules::hex;
@@ -108,29 +110,27 @@ fn tables(dns: &Dns, routes: &[&Route]) -> Vec<String> {
     let local = &dns.settings.local;
     // Each list is read back as a whole, forwards first.
     let (forwards, overrides): (Vec<&Route>, Vec<&Route>) = routes.iter().partition(|route| is_forward(route));
-    let mut tables: Vec<_> = grouped(&forwards).map(|group| route("forward", group)).collect();
-    tables.extend(grouped(&overrides).map(|group| route("override", group)));
+    let mut tables: Vec<_> = grouped(&forwards).chain(grouped(&overrides)).collect();
     tables.extend(records(&local.records));
     tables.extend(local.interface_names.iter().map(interface_name));
     tables.extend(local.synth.iter().map(synth));
-    tables.extend(dns.settings.filter.alias.iter().map(|alias| {
-        table("alias", |out| {
-            out.text("range", show_any_range((alias.first.into(), alias.last.into())));
-            out.text("to", alias.new);
-            out.text("mask", alias.mask);
-        })
-    }));
+    tables.extend(dns.settings.filter.alias.iter().map(alias));
     tables
 }
 
 /// Whether it is said by `[[dns.forward]]`; else by `[[dns.override]]`.
 pub(crate) fn is_forward(route: &Route) -> bool {
-    matches!(route.to, To::Server(_) | To::Usual)
+    leads_on(&route.to)
 }
 
-/// Runs of one domain.
-fn grouped<'a>(routes: &'a [&'a Route]) -> impl Iterator<Item = &'a [&'a Route]> {
-    routes.chunk_by(|a, b| a.scope == b.scope)
+fn leads_on(to: &To) -> bool {
+    matches!(to, To::Server(_) | To::Usual)
+}
+
+/// A table for each run of one domain.
+fn grouped(routes: &[&Route]) -> impl Iterator<Item = String> {
+    let runs = routes.chunk_by(|a, b| a.scope == b.scope);
+    runs.map(|run| route(std::slice::from_ref(&run[0].scope), &run.iter().map(|route| &route.to).collect::<Vec<_>>()))
 }
 
 fn table(name: &str, fill: impl FnOnce(&mut Printer)) -> String {
@@ -139,14 +139,12 @@ fn table(name: &str, fill: impl FnOnce(&mut Printer)) -> String {
     out.0
 }
 
-/// All of one domain.
-pub(crate) fn route(name: &str, routes: &[&Route]) -> String {
+/// All of these domains, which lead to the same.
+pub(crate) fn route(domains: &[Scope], to: &[&To]) -> String {
+    let name = if to.iter().all(|to| leads_on(to)) { "forward" } else { "override" };
     table(name, |out| {
-        routes.first().inspect(|route| out.text("domain", show_scope(&route.scope)));
-        match routes {
-            [one] => out.text("to", show_to(&one.to)),
-            several => out.texts("to", several.iter().map(|route| show_to(&route.to))),
-        }
+        out.one_or_more("domain", domains.iter().map(show_scope));
+        out.one_or_more("to", to.iter().map(|to| show_to(to)));
     })
 }
 
@@ -159,6 +157,23 @@ pub(crate) fn interface_name(of: &OfInterface) -> String {
     table("record", |out| {
         out.text("name", &of.name);
         out.text("interface", format!("{}{family}", of.interface));
+    })
+}
+
+pub(crate) fn alias(alias: &Alias) -> String {
+    table("alias", |out| {
+        out.text("range", show_any_range((alias.first.into(), alias.last.into())));
+        out.text("to", alias.new);
+        out.text("mask", alias.mask);
+    })
+}
+
+/// These names with these addresses, which lead back to the first of them.
+pub(crate) fn addresses(names: &[Name], addresses: &[IpAddr], ttl: Option<u32>) -> String {
+    table("record", |out| {
+        out.one_or_more("name", names);
+        out.one_or_more("address", addresses);
+        ttl.inspect(|ttl| out.text("ttl", show_ttl(*ttl)));
     })
 }
 

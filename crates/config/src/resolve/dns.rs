@@ -226,11 +226,12 @@ impl Resolver<'_> {
 /// TCP connections at once: plenty for a LAN, little for the host.
 const MAX_TCP: usize = 100;
 
-/// Whether one domain can lead to both: to several servers, to addresses of either family, or to servers for what is
-/// not an address.
+/// Whether one domain can lead to both: to several servers or addresses, to servers for what is not an address, or to
+/// an address and to nothing else.
 fn go_together(a: &To, b: &To) -> bool {
     let open = |to: &To| matches!(to, To::Server(_) | To::Address(_));
-    a != b && open(a) && open(b)
+    let alone = |a: &To, b: &To| matches!((a, b), (To::Address(_), To::Nobody));
+    a != b && (open(a) && open(b) || alone(a, b) || alone(b, a))
 }
 
 /// Machines behind a relay are no neighbours.
