@@ -117,6 +117,8 @@ impl fmt::Display for Transport {
 /// A network interface as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
+    /// The kernel's number.
+    pub index: u32,
     pub name: String,
     /// IPv4, in the kernel's order.
     pub addresses: Vec<Ipv4Net>,
@@ -131,6 +133,7 @@ pub fn interfaces() -> Vec<Interface> {
         return Vec::new();
     };
     let interface = |link: rtnl::Link| Interface {
+        index: link.index,
         addresses: state::v4_of(&addresses, link.index).collect(),
         v6: state::v6_of(&addresses, link.index).collect(),
         is_loopback: link.name == "lo",

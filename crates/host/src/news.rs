@@ -4,7 +4,7 @@ use std::io;
 
 use netlink_sys::{Socket, SocketAddr};
 
-/// The kernel's news of links and IPv4 addresses, in the network namespace of the thread that opened it.
+/// The kernel's news of links and addresses, in the network namespace of the thread that opened it.
 pub struct News(Socket);
 
 impl News {
@@ -12,7 +12,7 @@ impl News {
     /// When the kernel gives no socket.
     pub fn open() -> io::Result<News> {
         let mut socket = Socket::new(libc::NETLINK_ROUTE as isize)?;
-        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR;
+        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
         socket.bind(&SocketAddr::new(0, groups as u32))?;
         Ok(News(socket))
     }

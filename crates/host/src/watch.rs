@@ -3,9 +3,15 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+
+const TOLD: AddWatchFlags =
+    AddWatchFlags::IN_CLOSE_WRITE.union(AddWatchFlags::IN_MOVED_TO).union(AddWatchFlags::IN_ONLYDIR);
 
 /// Notes which files of some folders were written to their end, or moved in under their name.
 #[derive(Debug)]
@@ -37,10 +43,36 @@ impl Watch {
     /// # Errors
     /// When there is no such folder, or we may not look into it.
     pub fn add(&mut self, folder: &Path) -> io::Result<()> {
-        let what = AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR;
+        self.watch(folder, TOLD)
+    }
+
+    fn watch(&mut self, folder: &Path, what: AddWatchFlags) -> io::Result<()> {
         let descriptor = self.inotify.add_watch(folder, what)?;
         self.folders.insert(descriptor, folder.to_owned());
         Ok(())
+    }
+
+    /// Watches a folder for files that are made or go as well: links, for one, are never written.
+    ///
+    /// # Errors
+    /// As [`Watch::add`].
+    pub fn add_all(&mut self, folder: &Path) -> io::Result<()> {
+        let what = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM;
+        self.watch(folder, what | TOLD)
+    }
+
+    /// Waits until something happens, at most `patience`. Returns whether it did; what it was, is forgotten.
+    ///
+    /// # Errors
+    /// When the kernel no longer tells.
+    pub fn wait(&self, patience: Duration) -> io::Result<bool> {
+        let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, patience) {
+            Ok(0) | Err(nix::Error::EINTR) => Ok(false),
+            Ok(_) => Ok(self.inotify.read_events().map(|_| true)?),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Waits until something has changed. Each file is named once, however often it was written meanwhile.
@@ -93,6 +125,12 @@ mod tests {
         fs::rename(folder.join("b"), inside.join("b")).unwrap();
         fs::remove_file(inside.join("a")).unwrap();
         assert_eq!(watch.next().unwrap(), [file("b")]);
+        watch.add_all(&inside).unwrap();
+        std::os::unix::fs::symlink("b", inside.join("c")).unwrap();
+        assert!(watch.wait(Duration::from_secs(60)).unwrap());
+        fs::remove_file(inside.join("c")).unwrap();
+        assert!(watch.wait(Duration::from_secs(60)).unwrap());
+        assert!(!watch.wait(Duration::ZERO).unwrap());
         fs::remove_dir_all(&folder).unwrap();
     }
 }

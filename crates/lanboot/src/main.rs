@@ -10,6 +10,8 @@ mod import;
 mod lab;
 mod lab_dnsmasq;
 mod leases;
+mod name_files;
+mod names;
 mod problem;
 mod setup;
 mod summary;

@@ -17,6 +17,7 @@ use server::net::{Interface, OpenError};
 use server::{Bound, Link, Running, rival};
 
 use crate::args::{Down, Log, Up};
+use crate::names::Names;
 use crate::{Outcome, problem, setup, summary};
 
 /// Sets up the network and serves it until a signal of [`block_signals`] comes; then puts everything back.
@@ -184,7 +185,15 @@ pub fn serve(
     store: Box<dyn LeaseStore>,
     journal: Journal,
 ) -> Result<(Running, usize), Diagnostics> {
-    start(bind(loaded, address)?, store, journal)
+    let mut bound = bind(loaded, address)?;
+    let dns = loaded.config.dns.as_ref();
+    let names = dns.map(|dns| Names::prepare(&mut bound, dns, Some(address.addr()), None));
+    let (running, known) = start(bound, store, journal)?;
+    if let Some((names, dns)) = names.zip(running.dns.as_ref()) {
+        let following = names.follow(dns.orders(), None);
+        following.map_err(|error| problem::of(format!("cannot follow the files of the DNS: {error}")))?;
+    }
+    Ok((running, known))
 }
 
 /// The sockets of all services.

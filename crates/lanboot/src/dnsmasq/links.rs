@@ -9,6 +9,7 @@ use host::News;
 use server::dhcp::{Link, Order, Orders, Sockets};
 use server::net::{Interface, OpenError};
 
+use crate::names::Choose;
 use crate::{setup, up};
 
 /// Follows the kernel's news in a thread of its own, which ends with the process.
@@ -44,6 +45,12 @@ pub fn follow(at: Where, config: &Config, orders: Orders) -> io::Result<()> {
         }
     };
     thread::Builder::new().name("links".into()).spawn(follow).map(drop)
+}
+
+/// Where DNS is answered, of whatever addresses there are.
+pub fn dns_places(at: &Where) -> Choose {
+    let at = at.clone();
+    Box::new(move |nics| at.dns_at(nics))
 }
 
 /// Where DHCP is served, each with the interface's number.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use config::dnsmasq::Directives;
 use config::dnsmasq::lower::{self, Process, Service};
 use config::dnsmasq::options::Meaning;
-use config::{Config, Diagnostic, Diagnostics, Loaded, Place, Severity, Source};
+use config::{Config, Diagnostic, Diagnostics, Dns, Loaded, Place, Severity, Source};
 use dns::resolver::Statistics;
 use leases::MemoryStore;
 use nix::fcntl::OFlag;
@@ -20,10 +20,9 @@ use nix::libc::mode_t;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, chdir, fork, pipe2, setsid};
-use server::Bound;
 use server::dhcp::Order;
 use server::dns::{DnsService, Order as DnsOrder};
-use server::dns_log::dns_log;
+use server::dns_log::{DnsLog, dns_log};
 
 use super::book::{Book, Domains, Terms};
 use super::keeper::{self, Keeper, Note};
@@ -36,6 +35,7 @@ use super::privileges::Identity;
 use super::script::Script;
 use super::signals::{Control, Reload, Signals};
 use super::{BAD_CONFIGURATION, FILE_TROUBLE, NETWORK_TROUBLE, OTHER_TROUBLE, links};
+use crate::names::Names;
 use crate::{problem, setup, up};
 
 const PID_FILE: &str = "/run/dnsmasq.pid";
@@ -210,8 +210,20 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     }
     let watching = notes.clone();
     bound.order(Order::Watch(Box::new(move |change| watching.tell(Note::Lease(change)))));
-    let logging_names = log_names(&mut bound, config, &process, &logger).map_err(no_thread)?;
+    let (logging_names, names) = match &config.dns {
+        Some(dns) => {
+            let (logging, log) = log_names(dns, &process, &logger).map_err(no_thread)?;
+            let us = config.served.iter().find_map(|served| Some(served.addresses.first()?.addr()));
+            (Some(logging), Some(Names::prepare(&mut bound, dns, us, Some(log))))
+        }
+        None => (None, None),
+    };
     let (running, _) = up::start(bound, store, journal.clone()).map_err(code(NETWORK_TROUBLE))?;
+    let names = names.zip(running.dns.as_ref()).map(|(names, dns)| {
+        let choose = later.dns_is_open().then(|| links::dns_places(&later));
+        names.follow(dns.orders(), choose)
+    });
+    let names = names.transpose().map_err(no_thread)?;
     if let Some(dhcp) = &running.dhcp {
         links::follow(later, config, dhcp.orders()).map_err(no_thread)?;
     }
@@ -224,6 +236,7 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     if let Some(dhcp) = &running.dhcp {
         reloads.push(Box::new(live.serve(dhcp.orders(), logger.clone()).map_err(no_thread)?));
     }
+    reloads.extend(names.map(|names| Box::new(names) as Box<dyn Reload>));
     reloads.push(Box::new(notes));
     let ended_by = attend(&signals, &logger, reloads, || {
         let names = running.dns.as_ref().and_then(figures);
@@ -244,18 +257,11 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
 }
 
 /// Says who answers for which names, and logs what is asked of the DNS service.
-fn log_names(
-    bound: &mut Bound,
-    config: &Config,
-    process: &Process,
-    logger: &Logger,
-) -> io::Result<Option<JoinHandle<()>>> {
-    let Some(dns) = &config.dns else { return Ok(None) };
+fn log_names(dns: &Dns, process: &Process, logger: &Logger) -> io::Result<(JoinHandle<()>, DnsLog)> {
     let lines = NameLines::new(dns, process);
     logger.write(&lines.servers(&[]));
     let (log, notes) = dns_log();
-    bound.order_dns(DnsOrder::LogTo(log));
-    logger.follow_names(notes, lines).map(Some)
+    Ok((logger.follow_names(notes, lines)?, log))
 }
 
 /// What the DNS service has counted; `None`: it has no time to say.

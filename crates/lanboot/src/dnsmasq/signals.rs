@@ -30,6 +30,14 @@ pub trait Reload: Send {
     fn reload(&mut self) -> Result<Vec<String>, Diagnostics>;
 }
 
+/// Hosts files, and what upstream servers said so far.
+impl Reload for crate::name_files::Follower {
+    fn reload(&mut self) -> Result<Vec<String>, Diagnostics> {
+        self.read_again();
+        Ok(Vec::new())
+    }
+}
+
 /// The signals that we wait for, blocked in this thread and in all that it starts later.
 pub struct Signals {
     set: SigSet,

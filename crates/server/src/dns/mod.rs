@@ -15,12 +15,12 @@ mod upstream_tcp;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use config::DnsAt;
 use dns::resolver::Interface;
 use dns::settings::{Route, Server, Settings, To};
 use dns::{Client, Effect, Handled, Resolver, Token, Transport};
@@ -195,7 +195,7 @@ impl Edge {
                     *self.interfaces.borrow_mut() = interfaces;
                 }
                 Order::Listen(sockets) => self.listen(sockets),
-                Order::Unlisten(address) => self.unlisten(address),
+                Order::Unlisten(at) => self.unlisten(&at),
                 Order::LeaseGiven(lease) => self.resolver.borrow_mut().lease_given(lease),
                 Order::LeaseEnded(address) => self.resolver.borrow_mut().lease_ended(address),
                 Order::Watch(client) => self.resolver.borrow_mut().watch(Instant::now(), client),
@@ -220,7 +220,7 @@ impl Edge {
     fn listen(self: &Rc<Edge>, sockets: DnsSockets) {
         let (by, address) = (self.next_listener.get(), sockets.address);
         self.next_listener.set(by + 1);
-        self.unlisten(address);
+        self.unlisten(&sockets.at);
         match Listener::start(self, sockets, by) {
             Ok(listener) => {
                 self.listeners.borrow_mut().insert(by, listener);
@@ -230,9 +230,9 @@ impl Edge {
         }
     }
 
-    fn unlisten(&self, address: SocketAddr) {
+    fn unlisten(&self, at: &DnsAt) {
         self.listeners.borrow_mut().retain(|_, listener| {
-            let stays = listener.address != address;
+            let stays = listener.at != *at;
             if !stays {
                 listener.stop();
             }

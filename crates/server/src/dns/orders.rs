@@ -1,10 +1,11 @@
 //! How other threads tell the running service to do something.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use config::DnsAt;
 use dns::resolver::{Interface, Statistics};
 use dns::settings::Server;
 use tokio::sync::Notify;
@@ -25,7 +26,7 @@ pub enum Order {
     /// Answer here too.
     Listen(DnsSockets),
     /// No longer answer here.
-    Unlisten(SocketAddr),
+    Unlisten(DnsAt),
     LeaseGiven(dns::local::Lease),
     LeaseEnded(Ipv4Addr),
     /// Tell the journal what this client looks up, for the time that a boot takes.

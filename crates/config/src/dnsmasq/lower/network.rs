@@ -111,6 +111,11 @@ impl Where {
         !self.bound || !named
     }
 
+    /// Whether DNS is answered at addresses that come later, on interfaces of any name that is served.
+    pub fn dns_is_open(&self) -> bool {
+        !self.bound
+    }
+
     /// What is served of these interfaces.
     pub fn served_of(&self, nics: &[Nic]) -> Vec<Served> {
         let serve = |nic: &Nic| match self.allows(nic) {
