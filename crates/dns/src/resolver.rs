@@ -214,8 +214,8 @@ impl Resolver {
     pub fn reconfigure(&mut self, settings: Settings) {
         self.forward.reconfigure(settings.forward.clone());
         self.forward.log = settings.log;
-        let alike = |one: &Settings| (one.routes.clone(), one.filter.clone(), one.forward.pass_ad);
-        if alike(&self.settings) != alike(&settings) {
+        let answers = |of: &Settings| (of.routes.clone(), of.filter.clone(), of.forward.pass_ad);
+        if answers(&self.settings) != answers(&settings) {
             self.cache.clear();
         }
         self.cache.reconfigure(settings.cache.clone());
