@@ -8,7 +8,7 @@ use config::dnsmasq::lower::{self, Service};
 use config::dnsmasq::{Directives, Disk, Lists, Reading};
 use config::{Diagnostic, Diagnostics};
 use host::watch::{Changed, Watch};
-use server::dhcp::{Order, Orders};
+use server::{Running, dhcp, dns};
 
 use super::lines::{Level, Line, Part};
 use super::log::Logger;
@@ -43,13 +43,15 @@ impl Live {
         &self.directives
     }
 
-    /// From now on hands every new reading to the service.
+    /// From now on hands every new reading to the services that run.
     ///
     /// # Errors
     /// When the kernel gives no more threads.
-    pub fn serve(mut self, orders: Orders, logger: Logger) -> io::Result<Reloader> {
+    pub fn serve(mut self, running: &Running, logger: Logger) -> io::Result<Reloader> {
         let watch = self.watch.take();
-        let serving = Reloader(Arc::new(Serving { live: Mutex::new(self), orders, logger }));
+        let dhcp = running.dhcp.as_ref().map(dhcp::DhcpService::orders);
+        let dns = running.dns.as_ref().map(dns::DnsService::orders);
+        let serving = Reloader(Arc::new(Serving { live: Mutex::new(self), dhcp, dns, logger }));
         if let Some(watch) = watch {
             let serving = serving.clone();
             thread::Builder::new().name("lists".into()).spawn(move || serving.0.follow(&watch))?;
@@ -75,7 +77,8 @@ pub struct Reloader(Arc<Serving>);
 
 struct Serving {
     live: Mutex<Live>,
-    orders: Orders,
+    dhcp: Option<dhcp::Orders>,
+    dns: Option<dns::Orders>,
     logger: Logger,
 }
 
@@ -118,8 +121,11 @@ impl Serving {
         lines.extend(warnings(&found, Level::Error));
         match live.lower() {
             Ok((Service { config, .. }, _)) => {
-                if let Some(dhcp) = config.dhcp {
-                    self.orders.give(Order::Reconfigure(Box::new(dhcp)));
+                if let Some((orders, dhcp)) = self.dhcp.as_ref().zip(config.dhcp) {
+                    orders.give(dhcp::Order::Reconfigure(Box::new(dhcp)));
+                }
+                if let Some((orders, dns)) = self.dns.as_ref().zip(config.dns) {
+                    orders.give(dns::Order::Reconfigure(Box::new(dns)));
                 }
             }
             Err(found) => {

@@ -232,10 +232,8 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
         let_go_of_the_terminal(to_terminal);
     }
     // Whatever has files to read again on SIGHUP comes in here.
-    let mut reloads: Vec<Box<dyn Reload>> = Vec::new();
-    if let Some(dhcp) = &running.dhcp {
-        reloads.push(Box::new(live.serve(dhcp.orders(), logger.clone()).map_err(no_thread)?));
-    }
+    let lists = live.serve(&running, logger.clone()).map_err(no_thread)?;
+    let mut reloads: Vec<Box<dyn Reload>> = vec![Box::new(lists)];
     reloads.extend(names.map(|names| Box::new(names) as Box<dyn Reload>));
     reloads.push(Box::new(notes));
     let ended_by = attend(&signals, &logger, reloads, || {
