@@ -174,9 +174,7 @@ impl Names {
     }
 
     fn is_known(&self, address: IpAddr) -> bool {
-        let is_leased = matches!(address, IpAddr::V4(v4) if self.leases.get(v4).is_some());
-        is_leased
-            || self.by_address.contains_key(&address)
+        self.name_of(address).is_some()
             || self.interfaces.name(address).is_some()
             || synth::name(&self.local.synth, address).is_some()
     }

@@ -49,7 +49,15 @@ impl Interfaces {
         for &address in &addresses {
             self.names.entry(address).or_insert_with(|| name.clone());
         }
-        tree.change(name, |node| node.rare_mut().interfaces.get_or_insert_default().extend(addresses));
+        tree.change(name, |node| {
+            let known = node.rare_mut().interfaces.get_or_insert_default();
+            // Two addresses in one subnet make a dynamic host's address twice.
+            for address in addresses {
+                if !known.contains(&address) {
+                    known.push(address);
+                }
+            }
+        });
     }
 
     /// Nobody can use a link-local address that does not say of which link.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::leases::Held;
 use super::tree::{FileNumber, Laid, Node};
-use super::{Found, Names, Origin, Told, View, synth};
+use super::{Found, Known, Names, Origin, Told, View, synth};
 use crate::record::{Data, Said};
 use crate::{Name, Rtype};
 
@@ -88,7 +88,11 @@ impl<'a, T: FnMut(Told<'_>)> Answer<'a, T> {
         let (local_ttl, configured) = (names.local.ttl, Origin::Configuration);
         if let Some(name) = of_interface {
             self.tell(owner, local_ttl, Said::Ptr(name), configured);
-        } else if let Some((name, ttl, origin)) = names.name_of(address, self.view) {
+        } else if let Some((name, from)) = names.name_of(address) {
+            let (ttl, origin) = match from {
+                From::Laid(known) => (known.ttl, names.origin(known.origin)),
+                From::Lease(held) => (names.lease_ttl(held, self.view), Origin::Lease),
+            };
             self.tell(owner, ttl, Said::Ptr(name), origin);
         } else if let Some(name) = synth::name(&names.local.synth, address) {
             self.tell(owner, local_ttl, Said::Ptr(&name), configured);
@@ -162,16 +166,22 @@ impl<'a, T: FnMut(Told<'_>)> Answer<'a, T> {
     }
 }
 
+/// Why an address has its name.
+pub(super) enum From<'a> {
+    Laid(&'a Known),
+    Lease(&'a Held),
+}
+
 impl Names {
     /// What an address is known by, unless it is made out of the address.
-    pub(super) fn name_of(&self, address: IpAddr, view: &View) -> Option<(&Name, u32, Origin<'_>)> {
+    pub(super) fn name_of(&self, address: IpAddr) -> Option<(&Name, From<'_>)> {
         if let Some(known) = self.by_address.get(&address) {
-            return Some((&known.name, known.ttl, self.origin(known.origin)));
+            return Some((&known.name, From::Laid(known)));
         }
         let IpAddr::V4(address) = address else { return None };
         let held = self.leases.get(address)?;
         let is_free = |name: &&Name| self.tree.get(name.as_wire()).is_none_or(|node| !node.is_taken());
-        Some((held.names().find(is_free)?, self.lease_ttl(held, view), Origin::Lease))
+        Some((held.names().find(is_free)?, From::Lease(held)))
     }
 
     /// Tells the addresses of a name of one family; whether there are any.

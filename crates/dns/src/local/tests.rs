@@ -402,7 +402,7 @@ fn interfaces_give_names_their_addresses() {
         ("fe80::1 PTR", "=Unknown"),
         ("10.1.0.1 PTR", "both@50"),
         ("10.0.0.99 PTR", "if@50"),
-        ("dyn A", "10.0.0.8@50, 10.0.0.8@50"),
+        ("dyn A", "10.0.0.8@50"),
         ("dyn AAAA", "fd00::8@50"),
         ("dyn6 A", "=NoData"),
         ("dyn6 AAAA", "fd00::9@50"),
@@ -548,10 +548,18 @@ fn with_full_names_alone_twins_may_live_in_two_domains() {
 fn what_is_laid_down_is_not_taken_by_leases() {
     let mut bed = Bed::with_hosts(
         Local { records: local(&["incfg A 10.0.0.60", "alias CNAME leased"]).records, ..in_lan() },
-        "10.0.0.50 inhosts\n10.0.0.106 byhosts\nfd00::7 hv6\n10.0.0.108 same\n10.0.0.51 full.lan",
+        "10.0.0.50 inhosts\n10.0.0.106 byhosts\nfd00::7 hv6\n10.0.0.108 same\n10.0.0.51 full.lan\n10.0.0.52 both both.lan",
     );
-    let names =
-        [(102, "inhosts"), (103, "incfg"), (106, "haddr"), (107, "hv6"), (108, "same"), (109, "alias"), (110, "full")];
+    let names = [
+        (102, "inhosts"),
+        (103, "incfg"),
+        (104, "both"),
+        (106, "haddr"),
+        (107, "hv6"),
+        (108, "same"),
+        (109, "alias"),
+        (110, "full"),
+    ];
     names.iter().for_each(|(last, name)| bed.give(*last, name, None));
     let after = [
         ("inhosts A", "10.0.0.50/etc/hosts"),
@@ -568,6 +576,8 @@ fn what_is_laid_down_is_not_taken_by_leases() {
         ("10.0.0.108 PTR", "same/etc/hosts"),
         ("alias A", "-> leased, =leased"),
         ("10.0.0.109 PTR", "alias.lan (lease)"),
+        // A lease without a name of its own gives its address none.
+        ("10.0.0.104 PTR", "=Unknown"),
         ("full A", "10.0.0.110 (lease)"),
         ("full.lan A", "10.0.0.51/etc/hosts"),
         ("10.0.0.110 PTR", "full (lease)"),
