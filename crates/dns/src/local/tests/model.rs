@@ -98,7 +98,55 @@ fn check(bed: &mut Bed, model: &Model) {
     }
 }
 
+/// Labels that lead into every corner, and others.
+fn asked() -> impl Strategy<Value = Name> {
+    let label = prop_oneof![
+        prop::sample::select(vec![
+            "a",
+            "b",
+            "n0",
+            "lan",
+            "in-addr",
+            "arpa",
+            "ip6",
+            "0",
+            "10",
+            "1",
+            "p10-0-0-1",
+            "p--1"
+        ])
+        .prop_map(|label| label.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 1..64),
+    ];
+    prop::collection::vec(label, 0..6).prop_filter_map("a name of 255 octets", |labels| {
+        let wire: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8], &**label].concat()).collect();
+        Name::from_wire(&[&wire[..], &[0]].concat()).ok()
+    })
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_asked_is_answered_in_order(name in asked(), kind: u16, usual in 0usize..10, rare: bool) {
+        let usual = ["A", "AAAA", "PTR", "MX", "SRV", "TXT", "CNAME", "ANY", "SOA", "NS"][usual].parse().unwrap();
+        let kind = if rare { Rtype::from_int(kind) } else { usual };
+        let records = ["a A 10.0.0.1", "a MX 1 b", "a SRV 1 a", "b CNAME a", "lan CNAME b.lan", "b.lan CNAME lan"];
+        let last = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap();
+        let synth = |first: IpAddr, last| Synth { domain: self::name("lan"), first, last, prefix: "p".into(), counted: false };
+        let v4 = synth([0, 0, 0, 0].into(), [255; 4].into());
+        let mx = LocalMx { to_itself: true, ..LocalMx::default() };
+        let synth = vec![v4, synth("::".parse().unwrap(), last)];
+        let mut bed = Bed::new(Local { synth, mx, ..local(&records) });
+        bed.give(7, "n0", None);
+        let (mut answers, mut additional) = (0, 0);
+        let found = bed.names.look_up(name.as_wire(), kind, &bed.view, |told| {
+            assert!(told.additional || additional == 0, "additional records come last");
+            *(if told.additional { &mut additional } else { &mut answers }) += 1;
+        });
+        prop_assert_eq!(answers > 0, matches!(found, Found::Told | Found::LeadsTo(_)), "{:?}", found);
+        let exists = found != Found::Unknown;
+        prop_assert_eq!(bed.names.exists(bed.view.now, name.as_wire()), exists);
+    }
+
     #[test]
     fn names_are_those_of_the_model(full_names_only: bool, steps in prop::collection::vec(step(), 1..30)) {
         let mut bed = Bed::new(Local { leases_by_full_name_only: full_names_only, ..Local::default() });
