@@ -1,6 +1,10 @@
 //! An answer as octets, ready to be sent again.
 
-use crate::compose::{self, Limits};
+use domain::base::rdata::ComposeRecordData;
+use domain::base::{Message, ParsedName};
+use domain::rdata::AllRecordData;
+
+use crate::compose::{self, Limits, Reply, Section};
 use crate::query::Asked;
 use crate::wire::{self, Place, QUESTION};
 use crate::{Class, Rcode, Rtype};
@@ -36,6 +40,16 @@ pub enum Age {
     Fresh(u32),
     /// Out of date: TTLs are [`STALE_TTL`].
     Stale,
+}
+
+impl Told {
+    /// What is told of a TTL, in seconds.
+    fn ttl(&self, ttl: u32) -> u32 {
+        match self.age {
+            Age::Fresh(seconds) => ttl.saturating_sub(seconds).min(self.max_ttl.unwrap_or(u32::MAX)),
+            Age::Stale => STALE_TTL,
+        }
+    }
 }
 
 impl Answer {
@@ -111,11 +125,7 @@ impl Answer {
         let header = compose::header(asked, [out[2], out[3]]);
         out[..4].copy_from_slice(&header);
         let start = QUESTION + question.len();
-        let max = told.max_ttl.unwrap_or(u32::MAX);
-        change_ttls(out, start, self.counts(), &mut |ttl| match told.age {
-            Age::Fresh(seconds) => ttl.saturating_sub(seconds).min(max),
-            Age::Stale => STALE_TTL,
-        });
+        change_ttls(out, start, self.counts(), &mut |ttl| told.ttl(ttl));
         if told.rotation > 0 {
             rotate(out, start, self.counts()[0], told.rotation);
         }
@@ -130,6 +140,19 @@ impl Answer {
         counts[2] += u16::from(!opt.is_empty());
         for (at, count) in [6, 8, 10].into_iter().zip(counts) {
             out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+        }
+    }
+
+    /// Adds its answer section to a reply of ours.
+    pub(crate) fn append(&self, told: &Told, reply: &mut Reply<'_>) {
+        type Data<'a> = AllRecordData<&'a [u8], ParsedName<&'a [u8]>>;
+        let message = Message::from_slice(&self.0).expect("an answer has a header");
+        let records = message.answer().expect("an answer has a question").limit_to::<Data<'_>>();
+        for record in records.flatten() {
+            let ttl = told.ttl(record.ttl().as_secs());
+            reply.push_with(Section::Answer, record.owner(), record.rtype(), ttl, |target| {
+                let Ok(()) = record.data().compose_rdata(target);
+            });
         }
     }
 

@@ -102,13 +102,25 @@ impl<'o> Reply<'o> {
     /// When sections are not pushed in their order, or the owner is no name.
     pub fn push_wire<'s>(&mut self, section: Section, owner: &[u8], says: impl Into<Said<'s>>, ttl: u32) {
         let says = says.into();
+        self.push_with(section, name_of(owner), says.kind(), ttl, |target| write(target, says));
+    }
+
+    /// Adds a record whose data `write` appends.
+    pub(crate) fn push_with(
+        &mut self,
+        section: Section,
+        owner: &(impl ToName + ?Sized),
+        kind: Rtype,
+        ttl: u32,
+        write: impl FnOnce(&mut StaticCompressor<&'o mut Vec<u8>>),
+    ) {
         assert!(section >= self.section, "sections are pushed in their order");
         self.section = section;
         if self.full {
             return;
         }
         let start = self.target.as_slice().len();
-        record(&mut self.target, name_of(owner), says.kind(), self.class, ttl, |target| write(target, says));
+        record(&mut self.target, owner, kind, self.class, ttl, write);
         let end = self.target.as_slice().len();
         if end + self.opt.as_deref().map_or(0, <[u8]>::len) <= self.room && end - start <= usize::from(u16::MAX) {
             self.counts[section as usize] += 1;

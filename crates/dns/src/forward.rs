@@ -3,33 +3,24 @@
 mod ask;
 mod flight;
 mod loops;
+mod pace;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-pub(crate) use flight::{Attempt, Ended, Flight, How, Waiter};
+pub(crate) use ask::{Ask, Opt};
+pub(crate) use flight::{Alias, Attempt, Ended, Flight, How, Waiter};
 
-use crate::query::{Asked, Key};
+use crate::query::Key;
 use crate::random::Random;
-use crate::resolver::{Client, Effect, Failure, Token, Transport};
+use crate::resolver::{Effect, Failure, Token, Transport};
 use crate::routes::Index;
 use crate::seldom::Seldom;
-use crate::settings::{Forwarding, Order, Server};
+use crate::settings::{Forwarding, Server};
 use crate::slots::Slots;
 use crate::upstream::Upstreams;
 use crate::{Name, Question, Rcode};
 
-/// A person still waits then, and is told that nobody answered.
-const TOTAL: Duration = Duration::from_secs(4);
-/// Whatever settings say.
-const LONGEST: Duration = Duration::from_secs(3600);
-const AT_LEAST: Duration = Duration::from_millis(10);
-/// Where some servers said that they cannot, the silent ones are not waited for any longer than this.
-const ENOUGH: Duration = Duration::from_secs(1);
-/// Between the second server and all others.
-const THEN_ALL: Duration = Duration::from_millis(200);
-/// Before servers that were all asked are asked again; doubled each time.
-const AGAIN: Duration = Duration::from_millis(500);
 /// Where another server has answered already: how long an answer still shows how quick a server is.
 const LINGERS: Duration = Duration::from_secs(2);
 /// Who waits for one answer.
@@ -143,12 +134,12 @@ impl Forward {
         }
     }
 
-    /// Sees to it that this is asked, and that its answer goes to `from` as well.
+    /// Sees to it that this is asked, and that `from` gets its answer as well.
     pub fn ask(
         &mut self,
         now: Instant,
         wanted: &Wanted<'_>,
-        from: Option<(&Client, &Asked<&[u8]>, u64)>,
+        from: Option<Waiter>,
         effects: &mut VecDeque<Effect>,
     ) -> Joined {
         flight::make_key(wanted, &mut self.key);
@@ -164,7 +155,7 @@ impl Forward {
             return Joined::NoServer;
         }
         let mut flight = Flight::new(now, wanted, self.key.as_slice().into(), plan.order);
-        flight.waiters.extend(from.map(|(client, asked, serial)| Waiter::new(client, asked, serial)));
+        flight.waiters.extend(from);
         self.waiting += flight.waiters.len();
         let key = flight.key.clone();
         let number = self.flights.insert(flight);
@@ -175,16 +166,10 @@ impl Forward {
     }
 
     /// One more waits for a query in flight; or one that waits already grows impatient.
-    fn join(
-        &mut self,
-        now: Instant,
-        number: u64,
-        from: Option<(&Client, &Asked<&[u8]>, u64)>,
-        effects: &mut VecDeque<Effect>,
-    ) -> Joined {
-        let Some((client, asked, serial)) = from else { return Joined::Waits };
+    fn join(&mut self, now: Instant, number: u64, from: Option<Waiter>, effects: &mut VecDeque<Effect>) -> Joined {
+        let Some(from) = from else { return Joined::Waits };
         let flight = self.flights.get_mut(number).expect("a key's query is in flight");
-        if flight.waiters.iter().any(|waiter| waiter.is(client, asked.id)) {
+        if flight.waiters.iter().any(|waiter| waiter.is(&from)) {
             self.ask_next(now, number, 1, effects);
             return Joined::Repeated;
         }
@@ -192,43 +177,9 @@ impl Forward {
             self.warn_full(now, effects);
             return Joined::Full;
         }
-        flight.waiters.push(Waiter::new(client, asked, serial));
+        flight.waiters.push(from);
         self.waiting += 1;
         Joined::Waits
-    }
-
-    /// Asks the next `many` servers of a query, those that were asked before only when nobody else is left, and says when
-    /// to go on.
-    fn ask_next(&mut self, now: Instant, number: u64, many: usize, effects: &mut VecDeque<Effect>) {
-        let mut asked_all = false;
-        for _ in 0..many {
-            let flight = self.flights.get_mut(number).expect("the caller's query is in flight");
-            let Some(server) = flight.next_server() else { break };
-            asked_all = flight.asked_all();
-            self.send(now, number, server, Transport::Udp, effects);
-        }
-        let how = self.settings.order;
-        let flight = self.flights.get_mut(number).expect("the caller's query is in flight");
-        let patience = match (self.settings.retry, flight.rounds) {
-            (Some(retry), rounds) => retry.first.max(AT_LEAST).saturating_mul(2u32.pow(rounds.min(10))),
-            (None, 0) => {
-                let late = |server: &Index| self.upstreams.late_after(*server, how);
-                let late = flight.just_asked(many).iter().map(late).min().unwrap_or(AGAIN);
-                if asked_all { late.max(AGAIN) } else { late }
-            }
-            (None, _) if !asked_all => THEN_ALL,
-            (None, rounds) => AGAIN * 2u32.pow(rounds.min(10) - 1),
-        };
-        let total = total(&self.settings);
-        let due = (now + patience.min(total)).min(flight.began + total);
-        self.set_due(number, due);
-    }
-
-    fn set_due(&mut self, number: u64, due: Instant) {
-        let flight = self.flights.get_mut(number).expect("the caller's query is in flight");
-        self.timers.remove(&(flight.due, Timer::Flight(number)));
-        flight.due = due;
-        self.timers.insert((due, Timer::Flight(number)));
     }
 
     /// Sends a query out once more.
@@ -422,37 +373,6 @@ impl Forward {
         })
     }
 
-    /// A query's servers are late.
-    fn step(&mut self, now: Instant, number: u64, effects: &mut VecDeque<Effect>) -> Option<Ended> {
-        let how = self.settings.order;
-        let flight = self.flights.get_mut(number).expect("a timer's query is in flight");
-        for token in &flight.pending {
-            let Some(attempt) = self.attempts.get_mut(*token) else { continue };
-            if !attempt.late && now >= attempt.at + self.upstreams.late_after(attempt.server, how) {
-                attempt.late = true;
-                self.upstreams.missed(now, attempt.server);
-            }
-        }
-        let waited = now - flight.began;
-        let told = flight.failures.iter().any(|(_, failure)| matches!(failure, Failure::Said(_)));
-        if waited >= total(&self.settings)
-            || flight.order.is_empty()
-            || (told && flight.asked_all() && waited >= ENOUGH)
-        {
-            return Some(self.end(now, number, How::Failed, effects));
-        }
-        flight.rounds += 1;
-        let left = flight.order.len() - flight.next.min(flight.order.len());
-        let many = match (how, left) {
-            (_, 0) => flight.begin_again(),
-            (Order::Strict, _) => 1,
-            (_, left) if flight.rounds == 1 => left.min(1),
-            (_, left) => left,
-        };
-        self.ask_next(now, number, many, effects);
-        None
-    }
-
     fn warn_full(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {
         if !self.warned.lets(now) {
             return;
@@ -463,11 +383,6 @@ impl Forward {
             fix: format!("see whether the upstream servers answer and which machine asks so much; or raise the limit (dns-forward-max={max})"),
         });
     }
-}
-
-/// How long clients wait at most.
-fn total(settings: &Forwarding) -> Duration {
-    settings.retry.map_or(TOTAL, |retry| retry.total.min(LONGEST))
 }
 
 /// The code that tells a client why there is no answer: what a server said last, or SERVFAIL.

@@ -2,6 +2,7 @@
 
 mod answering;
 mod asking;
+mod leading;
 mod reading;
 mod refusing;
 mod telling;

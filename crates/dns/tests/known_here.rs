@@ -6,7 +6,7 @@ use dns::local::Lease;
 use dns::lookups::{Logged, Says, Source};
 use dns::resolver::{Effect, Handled, Outcome};
 use dns::settings::{Route, Scope, To};
-use dns::{Rcode, Rtype, Settings};
+use dns::{Data, Rcode, Record, Rtype, Settings};
 use world::{Does, World, address, client, code, name, query, server, settings, with_edns};
 
 /// One server for all names; `two.test` is nobody's, `four.test` has an address.
@@ -206,4 +206,32 @@ fn messages_that_are_no_queries_are_answered_as_such() {
     assert_eq!(told(&changed(5, 0)), Some(Rcode::FORMERR));
     assert_eq!(told(&sound[..11]), None);
     assert_eq!(told(&query(2, "a.test", Rtype::AXFR)), Some(Rcode::NOTIMP));
+}
+
+#[test]
+fn an_alias_of_ours_leads_to_what_others_know() {
+    let mut settings = routed();
+    let target = Data::Cname(name("www.up.test"));
+    settings.local.records.push(Record { name: name("alias.lan"), data: target, ttl: Some(7) });
+    let nowhere = Data::Cname(name("nil.two.test"));
+    settings.local.records.push(Record { name: name("nowhere.lan"), data: nowhere, ttl: Some(7) });
+    let mut world = World::new(settings, &[Does::Answers(20)]);
+    for (id, asked) in [(1, "ALIAS.lan"), (2, "alias.lan"), (3, "www.up.test"), (4, "nowhere.lan")] {
+        world.ask(u64::from(id) * 100, 1000, query(id, asked, Rtype::A));
+    }
+    world.then(10_000, 1, Does::NoSuchName(20));
+    world.ask(90_000, 1000, query(5, "alias.lan", Rtype::A));
+    world.then(100_000, 1, Does::Nothing);
+    world.ask(110_000, 1000, query(6, "alias.lan", Rtype::A));
+    world.run();
+    let told = |id| {
+        let (waited, reply) = world.told(1000, id).unwrap();
+        (waited.as_millis(), code(reply), reply[7])
+    };
+    assert_eq!((told(1), told(2), told(3)), ((20, Rcode::NOERROR, 2), (0, Rcode::NOERROR, 2), (0, Rcode::NOERROR, 1)));
+    assert_eq!(told(4), (0, Rcode::NOERROR, 1), "the alias alone, as nobody may be asked");
+    assert_eq!(told(5), (20, Rcode::NXDOMAIN, 1), "RFC 6604");
+    assert_eq!(told(6), (4000, Rcode::SERVFAIL, 0));
+    let reply = world.told(1000, 1).unwrap().1;
+    assert!(reply.ends_with(&[9, 9, 9, 1]) && reply[12..].starts_with(b"\x05ALIAS\x03lan\0"), "{reply:?}");
 }

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Wanted;
-use crate::Question;
 use crate::lookups::{Line, Logged};
 use crate::query::{Asked, Key};
 use crate::resolver::{Client, Failure, Transport};
 use crate::routes::Index;
+use crate::{Name, Question};
 
 /// A question that upstream servers are asked, for all clients that ask it.
 #[derive(Debug)]
@@ -40,6 +40,15 @@ pub(crate) struct Waiter {
     pub asked: Asked<Box<[u8]>>,
     /// The query's number in the log.
     pub serial: u64,
+    /// It asked for a name of ours that leads, by these, to the name that others are asked for.
+    pub aliases: Vec<Alias>,
+}
+
+/// A step from a name of ours to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Alias {
+    pub target: Name,
+    pub ttl: u32,
 }
 
 /// A query that was sent to a server.
@@ -184,11 +193,15 @@ impl Flight {
 }
 
 impl Waiter {
-    pub(super) fn new(client: &Client, asked: &Asked<&[u8]>, serial: u64) -> Waiter {
-        Waiter { client: *client, asked: asked.keep(), serial }
+    pub fn new(client: &Client, asked: &Asked<&[u8]>, serial: u64) -> Waiter {
+        Waiter { client: *client, asked: asked.keep(), serial, aliases: Vec::new() }
     }
 
-    pub(super) fn is(&self, client: &Client, id: u16) -> bool {
-        self.asked.id == id && self.client.address == client.address && self.client.transport == client.transport
+    /// The same query of the same client.
+    pub(super) fn is(&self, other: &Waiter) -> bool {
+        self.asked.id == other.asked.id
+            && self.client.address == other.client.address
+            && self.client.transport == other.client.transport
+            && self.asked.question.eq_ignore_ascii_case(&other.asked.question)
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::leading;
 use super::reading;
 use super::refusing::{self, Why};
 use super::{Effect, Failure, Outcome, Resolver, Token};
@@ -44,9 +45,13 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
     let age = crate::Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: good.why };
     let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
     let told = Told { source: Source::Upstream, by: Some(by), millis };
-    for Waiter { client, asked, serial } in &flight.waiters {
+    for Waiter { client, asked, serial, aliases } in &flight.waiters {
         let mut octets = Vec::with_capacity(answer.size() + 64);
-        answer.write(asked, &this.limits(client), &age, &mut octets);
+        if aliases.is_empty() {
+            answer.write(asked, &this.limits(client), &age, &mut octets);
+        } else {
+            leading::write(aliases, asked, &answer, &this.limits(client), &age, &mut octets);
+        }
         if exists {
             refusing::undeny(&mut octets);
         }
@@ -71,7 +76,7 @@ pub(super) fn failed(this: &mut Resolver, now: Instant, ended: Ended) {
     let code = code_of(&failures);
     let by = failures.iter().rev().find(|(_, what)| *what == Failure::Said(code)).map(|(by, _)| *by);
     let Question { name, kind, .. } = &flight.question;
-    for Waiter { client, asked, serial } in &flight.waiters {
+    for Waiter { client, asked, serial, .. } in &flight.waiters {
         let mut octets = Vec::new();
         refusing::write(asked, &this.limits(client), code, Some(why(&failures)), &mut octets);
         this.log(client, *serial, Logged::Failed { name: name.clone(), code, by });

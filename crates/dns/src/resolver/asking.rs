@@ -3,30 +3,32 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::leading;
 use super::refusing::{self, Why};
 use super::{Client, Handled, Outcome, Resolver};
 use crate::answer;
-use crate::forward::{Joined, Wanted};
+use crate::forward::{Alias, Joined, Waiter, Wanted};
 use crate::local::chaos::{self, Chaos};
 use crate::local::{Found, View};
 use crate::lookups::{Logged, Source, Told};
+use crate::record::Said;
 use crate::routes::{self, Way};
 use crate::settings::Forwarding;
 use crate::{Age, Class, Data, Limits, Name, Query, Rcode, Reply, Rtype, Section};
 
 /// A query with who asks, and what is known of it so far.
-struct Asking<'a> {
-    now: Instant,
-    client: &'a Client,
-    query: Query<'a>,
-    limits: Limits,
+pub(super) struct Asking<'a> {
+    pub now: Instant,
+    pub client: &'a Client,
+    pub query: Query<'a>,
+    pub limits: Limits,
     /// Something else of this name is known here: it is not denied.
-    exists: bool,
+    pub exists: bool,
 }
 
 /// What is said without asking anybody.
 #[derive(Debug)]
-enum Ours {
+pub(super) enum Ours {
     Records(Vec<Data>),
     NoSuchName { authoritative: bool },
     NoData { authoritative: bool },
@@ -52,8 +54,8 @@ pub(super) fn handle(this: &mut Resolver, now: Instant, client: &Client, octets:
         return Handled::Dropped;
     }
     let mut asking = Asking { now, client, query, limits, exists: false };
-    if known(this, &mut asking, out) {
-        return Handled::Reply;
+    if let Some(handled) = known(this, &mut asking, out) {
+        return handled;
     }
     match decided(this, &asking) {
         Ok(among) => kept_or_asked(this, &asking, &among, out),
@@ -61,34 +63,42 @@ pub(super) fn handle(this: &mut Resolver, now: Instant, client: &Client, octets:
     }
 }
 
-/// Answers from local data. Returns whether there is a reply.
-fn known(this: &mut Resolver, asking: &mut Asking<'_>, out: &mut Vec<u8>) -> bool {
+/// Answers from local data, as far as there is any.
+fn known(this: &mut Resolver, asking: &mut Asking<'_>, out: &mut Vec<u8>) -> Option<Handled> {
     let Asking { now, client, ref query, ref limits, .. } = *asking;
     if query.class != Class::IN {
-        return query.class == Class::CH && of_ourselves(this, asking, out);
+        return (query.class == Class::CH && of_ourselves(this, asking, out)).then_some(Handled::Reply);
     }
     let is_told = this.is_told(now, client);
-    let mut source = None;
+    let (mut source, mut aliases) = (None, Vec::new());
     let view = View { now, local: client.local, interface: client.interface };
     let mut reply = Reply::start(&query.asked, limits, out);
     let found = this.names.look_up(query.name(), query.kind, &view, |told| {
         let section = if told.additional { Section::Additional } else { Section::Answer };
         reply.push_wire(section, told.owner, told.says, told.ttl);
+        if let Said::Cname(target) = told.says {
+            aliases.push(Alias { target: target.clone(), ttl: told.ttl });
+        }
         if is_told && source.is_none() {
             source = Some(Source::from(told.origin));
         }
     });
     asking.exists = found == Found::NoData;
-    if !matches!(found, Found::Told | Found::LeadsTo(_)) {
-        return false;
-    }
+    let leads_on = match found {
+        Found::Told => false,
+        Found::LeadsTo(_) => query.kind != Rtype::ANY,
+        Found::NoData | Found::Unknown => return None,
+    };
     reply.authoritative();
     reply.finish();
+    if leads_on && let Some(handled) = leading::follow(this, asking, aliases, out) {
+        return Some(handled);
+    }
     this.counts.locally += 1;
     if is_told {
         this.tell(now, client, this.serial, out, &Told::known(source.unwrap_or(Source::Configuration)));
     }
-    true
+    Some(Handled::Reply)
 }
 
 /// Answers what is asked of us in class CH, if it is.
@@ -112,7 +122,7 @@ fn of_ourselves(this: &mut Resolver, asking: &Asking<'_>, out: &mut Vec<u8>) -> 
 }
 
 /// Which servers are to be asked, or what we say ourselves.
-fn decided(this: &mut Resolver, asking: &Asking<'_>) -> Result<Arc<[routes::Index]>, Ours> {
+pub(super) fn decided(this: &mut Resolver, asking: &Asking<'_>) -> Result<Arc<[routes::Index]>, Ours> {
     let query = &asking.query;
     if is_unsupported(query.kind) {
         return Err(Ours::Refused(Rcode::NOTIMP, refusing::NOT_SUPPORTED));
@@ -162,7 +172,7 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
         }
         return Handled::Reply;
     }
-    match this.forward.ask(now, &wanted, Some((client, &query.asked, this.serial)), &mut this.effects) {
+    match this.forward.ask(now, &wanted, Some(Waiter::new(client, &query.asked, this.serial)), &mut this.effects) {
         Joined::Waits => Handled::Waits,
         Joined::Repeated => Handled::Dropped,
         Joined::NoServer if exists => ours(this, asking, Ours::NoData { authoritative: false }, out),

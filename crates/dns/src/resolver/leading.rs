@@ -1,0 +1,83 @@
+//! Aliases of ours that lead to names that others know: the answer is theirs, behind our CNAMEs.
+
+use super::asking::{Asking, decided};
+use super::{Handled, Resolver};
+use crate::forward::{Alias, Ask, Joined, Opt, Waiter, Wanted};
+use crate::lookups::{Source, Told};
+use crate::query::Asked;
+use crate::{Age, Answer, Data, Limits, Query, Reply, Section};
+
+/// Goes on to the last of `aliases`. `None`: nobody is to be asked for it, and the aliases are all there is to say.
+pub(super) fn follow(
+    this: &mut Resolver,
+    asking: &Asking<'_>,
+    aliases: Vec<Alias>,
+    out: &mut Vec<u8>,
+) -> Option<Handled> {
+    let asked = &asking.query.asked;
+    let octets = query(asking, aliases.last()?);
+    let query = Query::parse(&octets).ok()?;
+    let Asking { now, client, limits, .. } = *asking;
+    let asking = Asking { now, client, query, limits, exists: false };
+    let among = decided(this, &asking).ok()?;
+    let recursion_desired = asked.recursion_desired;
+    let wanted = Wanted { key: asking.query.key(), recursion_desired, among: &among };
+    if let Some(hit) = this.cache.get(now, &wanted.key) {
+        let stale = hit.age == Age::Stale;
+        let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: None };
+        write(&aliases, asked, hit.answer, &limits, &told, out);
+        this.counts.locally += 1;
+        if stale {
+            this.counts.stale += 1;
+            this.forward.ask(now, &wanted, None, &mut this.effects);
+        }
+        if this.is_told(now, client) {
+            let source = if stale { Source::Stale } else { Source::Cached };
+            this.tell(now, client, this.serial, out, &Told::known(source));
+        }
+        return Some(Handled::Reply);
+    }
+    let waiter = Waiter { aliases, ..Waiter::new(client, asked, this.serial) };
+    match this.forward.ask(now, &wanted, Some(waiter), &mut this.effects) {
+        Joined::Waits => Some(Handled::Waits),
+        Joined::Repeated => Some(Handled::Dropped),
+        Joined::NoServer | Joined::Full => None,
+    }
+}
+
+/// Puts the aliases and what they lead to into `out`, which is emptied first.
+pub(super) fn write<Q: AsRef<[u8]>>(
+    aliases: &[Alias],
+    asked: &Asked<Q>,
+    answer: &Answer,
+    limits: &Limits,
+    told: &crate::Told,
+    out: &mut Vec<u8>,
+) {
+    let question = asked.question.as_ref();
+    let name = question[..question.len() - 4].to_ascii_lowercase();
+    let owners = std::iter::once(&*name).chain(aliases.iter().map(|alias| alias.target.as_wire()));
+    let mut reply = Reply::start(asked, limits, out);
+    reply.code(answer.code());
+    for (owner, alias) in owners.zip(aliases) {
+        reply.push_wire(Section::Answer, owner, &Data::Cname(alias.target.clone()), alias.ttl);
+    }
+    answer.append(told, &mut reply);
+    reply.finish();
+}
+
+/// The same query for another name.
+fn query(asking: &Asking<'_>, alias: &Alias) -> Vec<u8> {
+    let (query, target) = (&asking.query, alias.target.as_wire());
+    let kind = query.kind.to_int().to_be_bytes();
+    let class = query.class.to_int().to_be_bytes();
+    let ask = Ask {
+        id: query.asked.id,
+        question: &[target, &kind, &class].concat(),
+        recursion_desired: query.asked.recursion_desired,
+        checking_disabled: query.asked.checking_disabled,
+        authentic_data: false,
+        edns: query.asked.edns.map(|edns| Opt { payload: edns.payload, dnssec_ok: edns.dnssec_ok, cpe_id: None }),
+    };
+    ask.octets()
+}
