@@ -11,6 +11,7 @@ mod dnsmasq;
 mod dnsmasq_live;
 mod dnsmasq_process;
 mod dnsmasq_users;
+mod dnsmasq_where;
 mod harness;
 mod http_clients;
 mod kill9;

@@ -20,7 +20,8 @@ impl Pattern {
     }
 
     fn read(text: &Text) -> Pattern {
-        let (name, open) = text.as_str().strip_suffix('*').map_or((text.as_str(), false), |start| (start, true));
+        // For dnsmasq nothing behind a `*` counts.
+        let (name, open) = text.as_str().split_once('*').map_or((text.as_str(), false), |(start, _)| (start, true));
         Pattern { name: name.to_owned(), open }
     }
 }
