@@ -5,6 +5,7 @@
 
 mod conf;
 mod decoder;
+mod dns;
 mod engine;
 mod input;
 mod options;
@@ -23,4 +24,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decoder", decoder::target),
     ("engine", engine::target),
     ("tftp", tftp::target),
+    ("dns", dns::target),
 ];
