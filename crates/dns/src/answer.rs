@@ -14,8 +14,10 @@ pub const STALE_TTL: u32 = 0;
 
 /// A whole message without OPT: id zero, its question's name in lower case at octet 12, where owners of records point to.
 /// TTLs are those of the moment when it was made.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Answer(Box<[u8]>);
+///
+/// `O`: its own octets, or those of the cache.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Answer<O = Box<[u8]>>(O);
 
 /// How an answer is told this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,47 +60,6 @@ impl Answer {
         Answer(octets.into())
     }
 
-    /// Its size in memory, in octets.
-    pub fn size(&self) -> usize {
-        self.0.len()
-    }
-
-    /// In wire form in lower case.
-    pub fn name(&self) -> &[u8] {
-        &self.0[QUESTION..self.records_start() - 4]
-    }
-
-    pub fn kind(&self) -> Rtype {
-        let at = self.records_start() - 4;
-        Rtype::from_int(u16::from_be_bytes([self.0[at], self.0[at + 1]]))
-    }
-
-    pub fn class(&self) -> Class {
-        let at = self.records_start() - 2;
-        Class::from_int(u16::from_be_bytes([self.0[at], self.0[at + 1]]))
-    }
-
-    pub fn code(&self) -> Rcode {
-        Rcode::masked_from_int(self.0[3])
-    }
-
-    /// Whether it has no records in its answer section.
-    pub fn is_empty(&self) -> bool {
-        self.counts()[0] == 0
-    }
-
-    /// Whether its question is this; `kind`: `None` for any.
-    pub(crate) fn is_for(&self, name: &[u8], class: Class, kind: Option<Rtype>) -> bool {
-        let [c0, c1] = class.to_int().to_be_bytes();
-        let Some(rest) = self.0[QUESTION..].strip_prefix(name) else { return false };
-        rest[2..4] == [c0, c1] && kind.is_none_or(|kind| rest[..2] == kind.to_int().to_be_bytes())
-    }
-
-    /// The message as it is kept.
-    pub fn octets(&self) -> &[u8] {
-        &self.0
-    }
-
     /// For those who ask later: the server vouched for it but once.
     pub(crate) fn drop_authority(&mut self) {
         self.0[2] &= !0x04;
@@ -109,6 +70,54 @@ impl Answer {
         let (start, counts) = (self.records_start(), self.counts());
         change_ttls(&mut self.0, start, counts, &mut change);
     }
+}
+
+impl<O: AsRef<[u8]>> Answer<O> {
+    /// What [`Answer::octets`] gave.
+    pub(crate) fn of(octets: O) -> Answer<O> {
+        Answer(octets)
+    }
+
+    /// Its size in memory, in octets.
+    pub fn size(&self) -> usize {
+        self.octets().len()
+    }
+
+    /// In wire form in lower case.
+    pub fn name(&self) -> &[u8] {
+        &self.octets()[QUESTION..self.records_start() - 4]
+    }
+
+    pub fn kind(&self) -> Rtype {
+        let at = self.records_start() - 4;
+        Rtype::from_int(u16::from_be_bytes([self.octets()[at], self.octets()[at + 1]]))
+    }
+
+    pub fn class(&self) -> Class {
+        let at = self.records_start() - 2;
+        Class::from_int(u16::from_be_bytes([self.octets()[at], self.octets()[at + 1]]))
+    }
+
+    pub fn code(&self) -> Rcode {
+        Rcode::masked_from_int(self.octets()[3])
+    }
+
+    /// Whether it has no records in its answer section.
+    pub fn is_empty(&self) -> bool {
+        self.counts()[0] == 0
+    }
+
+    /// Whether its question is this; `kind`: `None` for any.
+    pub(crate) fn is_for(&self, name: &[u8], class: Class, kind: Option<Rtype>) -> bool {
+        let [c0, c1] = class.to_int().to_be_bytes();
+        let Some(rest) = self.octets()[QUESTION..].strip_prefix(name) else { return false };
+        rest[2..4] == [c0, c1] && kind.is_none_or(|kind| rest[..2] == kind.to_int().to_be_bytes())
+    }
+
+    /// The message as it is kept.
+    pub fn octets(&self) -> &[u8] {
+        self.0.as_ref()
+    }
 
     /// Puts the reply to `asked` into `out`, which is emptied first: id, letters, RD and CD as asked, AD if the client wants
     /// to know, TTLs as of now, OPT if the client sent one; cut where the room ends, with TC if the client misses something.
@@ -118,7 +127,7 @@ impl Answer {
     pub fn write<Q: AsRef<[u8]>>(&self, asked: &Asked<Q>, limits: &Limits, told: &Told, out: &mut Vec<u8>) {
         let question = asked.question.as_ref();
         out.clear();
-        out.extend_from_slice(&self.0);
+        out.extend_from_slice(self.octets());
         out[QUESTION..QUESTION + question.len()].copy_from_slice(question);
         let wants_ad = asked.authentic_data || asked.dnssec_ok();
         out[3] &= if wants_ad { 0xff } else { !0x20 };
@@ -157,11 +166,11 @@ impl Answer {
     }
 
     fn records_start(&self) -> usize {
-        wire::skip_name(&self.0, QUESTION).expect("an answer has a question") + 4
+        wire::skip_name(self.octets(), QUESTION).expect("an answer has a question") + 4
     }
 
     fn counts(&self) -> [u16; 3] {
-        let header = self.0.first_chunk().expect("an answer has a header");
+        let header = self.octets().first_chunk().expect("an answer has a header");
         let [_, answer, authority, additional] = wire::counts(header);
         [answer, authority, additional]
     }
@@ -227,10 +236,16 @@ fn cut(octets: &mut Vec<u8>, start: usize, counts: [u16; 3], room: usize) -> [u1
     left
 }
 
-impl std::fmt::Debug for Answer {
+impl<O: AsRef<[u8]>> std::fmt::Debug for Answer<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let counts = self.counts();
-        write!(f, "Answer({:?} {} {:?} {counts:?})", self.0[QUESTION..].utf8_chunks().next(), self.kind(), self.code())
+        write!(
+            f,
+            "Answer({:?} {} {:?} {counts:?})",
+            self.octets()[QUESTION..].utf8_chunks().next(),
+            self.kind(),
+            self.code()
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! What upstream servers said, for as long as it holds; bounded by answers and by octets.
 
+mod arena;
+
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ pub struct Cache {
     /// For each hash the first of its chain, by its number in `entries` and one more; 0: none.
     chains: Box<[u32]>,
     entries: Vec<Entry>,
+    answers: arena::Arena,
     /// The chain of empty entries.
     empty: u32,
     hand: usize,
@@ -42,14 +45,15 @@ pub struct Counts {
 /// What the cache knows.
 #[derive(Debug)]
 pub struct Hit<'a> {
-    pub answer: &'a Answer,
+    pub answer: Answer<&'a [u8]>,
     /// [`Age::Stale`]: it is to be asked anew.
     pub age: Age,
 }
 
-/// Small, as there are many: 32 octets.
+/// Small, as there are many: 20 octets.
 struct Entry {
-    answer: Option<Answer>,
+    /// Where its answer is; [`NOWHERE`]: it is empty.
+    at: u32,
     /// The next of its chain, as in `Cache::chains`.
     next: u32,
     /// Seconds since the start.
@@ -78,6 +82,7 @@ impl Cache {
             chains: vec![0; size.clamp(1, 1 << 22).next_power_of_two()].into(),
             // Memory that is not written to costs nothing, and growing costs twice for a while.
             entries: Vec::with_capacity(size.min(1 << 20)),
+            answers: arena::Arena::default(),
             empty: 0,
             hand: 0,
             live: 0,
@@ -105,7 +110,7 @@ impl Cache {
         };
         let entry = &mut self.entries[at];
         entry.used = true;
-        entry.answer.as_ref().map(|answer| Hit { answer, age })
+        Some(Hit { answer: Answer::of(self.answers.get(entry.at)), age })
     }
 
     /// Keeps an answer to `key` for `keep` seconds, within the bounds of the settings, in place of what was known. What is
@@ -120,7 +125,7 @@ impl Cache {
         let (min, max) = (self.settings.min_ttl, self.settings.max_ttl.unwrap_or(u32::MAX));
         let bound = |ttl: u32| ttl.min(max).max(min);
         let lives = bound(keep);
-        let size = answer.size() + size_of::<Entry>();
+        let size = answer.size() + OVERHEAD;
         let kept = self.settings.only.is_empty() || self.settings.only.contains(&answer.kind());
         if self.settings.size == 0 || lives == 0 || !kept || size > self.room() / 4 {
             return;
@@ -134,8 +139,8 @@ impl Cache {
             self.make_room(now);
         }
         let marks = marks(key) | if all_kinds { ALL_KINDS } else { 0 };
-        let entry = Entry { answer: Some(answer), next: 0, made: now, lives, tag: tag(hash), marks, used: false };
-        self.place(hash, entry);
+        let entry = Entry { at: NOWHERE, next: 0, made: now, lives, tag: tag(hash), marks, used: false };
+        self.place(hash, entry, answer.octets());
         self.counts.inserted += 1;
     }
 
@@ -151,6 +156,7 @@ impl Cache {
     pub fn clear(&mut self) {
         self.chains.fill(0);
         self.entries.clear();
+        self.answers.clear();
         (self.empty, self.hand, self.live, self.octets) = (0, 0, 0, 0);
     }
 
@@ -162,12 +168,12 @@ impl Cache {
         }
         let old = std::mem::replace(self, Cache::new(settings));
         (self.start, self.counts) = (old.start, old.counts);
-        for entry in old.entries {
-            let Some(answer) = &entry.answer else { continue };
-            let size = answer.size() + size_of::<Entry>();
+        for entry in old.entries.into_iter().filter(|entry| entry.at != NOWHERE) {
+            let answer = Answer::of(old.answers.get(entry.at));
+            let size = answer.size() + OVERHEAD;
             if self.live < self.settings.size.min(LARGEST) && self.octets + size <= self.room() {
                 let hash = self.hasher.hash_one(answer.name());
-                self.place(hash, Entry { next: 0, tag: tag(hash), ..entry });
+                self.place(hash, Entry { next: 0, tag: tag(hash), ..entry }, answer.octets());
             }
         }
     }
@@ -196,7 +202,7 @@ impl Cache {
 
     /// The most octets that all entries may have.
     pub fn room(&self) -> usize {
-        self.settings.size.min(LARGEST).saturating_mul(USUAL_OCTETS).max(16_384)
+        self.settings.size.min(LARGEST).saturating_mul(USUAL_OCTETS).clamp(16_384, 1 << 31)
     }
 
     fn seconds(&mut self, now: Instant) -> u32 {
@@ -221,8 +227,11 @@ impl Cache {
             let entry = &self.entries[at];
             if entry.tag == tag
                 && entry.marks & !ALL_KINDS == marks
-                && let Some(answer) = &entry.answer
-                && answer.is_for(key.name, key.class, (entry.marks & ALL_KINDS == 0 && !all_kinds).then_some(key.kind))
+                && Answer::of(self.answers.get(entry.at)).is_for(
+                    key.name,
+                    key.class,
+                    (entry.marks & ALL_KINDS == 0 && !all_kinds).then_some(key.kind),
+                )
             {
                 return Some(at);
             }
@@ -235,31 +244,31 @@ impl Cache {
         hash as usize & (self.chains.len() - 1)
     }
 
-    fn place(&mut self, hash: u64, entry: Entry) {
+    fn place(&mut self, hash: u64, entry: Entry, answer: &[u8]) {
         self.live += 1;
-        self.octets += entry.size();
+        self.octets += answer.len() + OVERHEAD;
         let chain = self.chain(hash);
-        let entry = Entry { next: self.chains[chain], ..entry };
         let at = match self.empty {
             0 => {
                 self.entries.push(entry);
-                self.entries.len()
+                self.entries.len() - 1
             }
             empty => {
-                let slot = &mut self.entries[empty as usize - 1];
-                self.empty = slot.next;
-                *slot = entry;
-                empty as usize
+                let at = empty as usize - 1;
+                self.empty = std::mem::replace(&mut self.entries[at], entry).next;
+                at
             }
         };
-        self.chains[chain] = at as u32;
+        self.entries[at].at = self.answers.push(at as u32, answer);
+        self.entries[at].next = std::mem::replace(&mut self.chains[chain], at as u32 + 1);
     }
 
     fn remove(&mut self, at: usize) {
-        let number = at as u32 + 1;
-        let answer = self.entries[at].answer.as_ref().expect("only what is there is removed");
+        let (number, after) = (at as u32 + 1, self.entries[at].next);
+        let answer = Answer::of(self.answers.get(self.entries[at].at));
+        self.octets -= answer.size() + OVERHEAD;
+        self.live -= 1;
         let chain = self.chain(self.hasher.hash_one(answer.name()));
-        let after = self.entries[at].next;
         let mut before = self.chains[chain];
         if before == number {
             self.chains[chain] = after;
@@ -269,11 +278,10 @@ impl Cache {
             }
             self.entries[before as usize - 1].next = after;
         }
-        self.live -= 1;
-        self.octets -= self.entries[at].size();
-        self.entries[at].answer = None;
-        self.entries[at].next = self.empty;
-        self.empty = number;
+        let entry = &mut self.entries[at];
+        entry.next = std::mem::replace(&mut self.empty, number);
+        let place = std::mem::replace(&mut entry.at, NOWHERE);
+        self.answers.free(place, |owner, at| self.entries[owner as usize].at = at);
     }
 
     /// Removes one. There is one: callers need room that would be there otherwise.
@@ -283,7 +291,7 @@ impl Cache {
             let at = self.hand % self.entries.len();
             self.hand = at + 1;
             let entry = &mut self.entries[at];
-            if entry.answer.is_none() {
+            if entry.at == NOWHERE {
                 continue;
             }
             let age = now.saturating_sub(entry.made);
@@ -300,11 +308,11 @@ impl Cache {
     }
 }
 
-impl Entry {
-    fn size(&self) -> usize {
-        size_of::<Entry>() + self.answer.as_ref().map_or(0, Answer::size)
-    }
-}
+/// Of an empty entry.
+const NOWHERE: u32 = u32::MAX;
+
+/// What an answer takes beside its octets.
+const OVERHEAD: usize = size_of::<Entry>() + arena::HEAD;
 
 /// Entries are numbered with 32 bits.
 const LARGEST: usize = 1 << 30;
@@ -319,216 +327,4 @@ fn marks(key: &Key<'_>) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::testing::{answer, name, records};
-    use crate::{Class, Data, Name, Rtype, Section};
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn cache(size: usize) -> Cache {
-        Cache::new(Caching { size, ..Caching::default() })
-    }
-
-    fn key(name: &Name, kind: Rtype) -> Key<'_> {
-        Key { name: name.as_wire(), kind, class: Class::IN, dnssec_ok: false, checking_disabled: false }
-    }
-
-    /// An address for the name: `last` tells answers apart.
-    fn address(text: &str, last: u8) -> Answer {
-        answer(text, Rtype::A, Rcode::NOERROR, &[(Section::Answer, text, Data::A([10, 0, 0, last].into()))])
-    }
-
-    fn put(cache: &mut Cache, now: Instant, text: &str, last: u8, keep: u32) {
-        cache.insert(now, &key(&name(text), Rtype::A), address(text, last), keep);
-    }
-
-    fn found(cache: &mut Cache, now: Instant, text: &str, kind: Rtype) -> Option<(Answer, Age)> {
-        let name = name(text);
-        cache.get(now, &key(&name, kind)).map(|hit| (hit.answer.clone(), hit.age))
-    }
-
-    #[test]
-    fn an_answer_is_known_until_it_is_out_of_date() {
-        let (mut cache, now) = (cache(10), Instant::now());
-        put(&mut cache, now, "a.lan", 1, 300);
-        assert_eq!(
-            found(&mut cache, now + 299 * SECOND, "a.lan", Rtype::A),
-            Some((address("a.lan", 1), Age::Fresh(299)))
-        );
-        assert_eq!(found(&mut cache, now, "a.lan", Rtype::AAAA), None);
-        assert_eq!(found(&mut cache, now, "b.lan", Rtype::A), None);
-        assert_eq!(found(&mut cache, now + 300 * SECOND, "a.lan", Rtype::A), None);
-        assert_eq!((cache.len(), cache.octets()), (0, 0));
-        assert_eq!(cache.counts(), Counts { inserted: 1, evicted: 0, expired: 1 });
-        put(&mut cache, now, "a.lan", 1, 0);
-        assert_eq!(cache.len(), 0, "nothing is kept for no time");
-    }
-
-    #[test]
-    fn bits_that_change_answers_are_part_of_the_key() {
-        let (mut cache, now, name) = (cache(10), Instant::now(), name("a.lan"));
-        let plain = key(&name, Rtype::A);
-        cache.insert(now, &plain, address("a.lan", 1), 300);
-        for other in [
-            Key { dnssec_ok: true, ..plain },
-            Key { checking_disabled: true, ..plain },
-            Key { class: Class::CH, ..plain },
-            Key { kind: Rtype::ANY, ..plain },
-        ] {
-            assert!(cache.get(now, &other).is_none(), "{other:?}");
-        }
-        cache.insert(now, &Key { dnssec_ok: true, ..plain }, address("a.lan", 2), 300);
-        assert_eq!(cache.get(now, &plain).unwrap().answer, &address("a.lan", 1));
-    }
-
-    #[test]
-    fn no_such_name_holds_for_all_types() {
-        let (mut cache, now) = (cache(10), Instant::now());
-        put(&mut cache, now, "a.lan", 1, 300);
-        let no_name = answer("a.lan", Rtype::TXT, Rcode::NXDOMAIN, &[]);
-        cache.insert(now, &key(&name("a.lan"), Rtype::TXT), no_name.clone(), 60);
-        assert_eq!(found(&mut cache, now, "a.lan", Rtype::A), Some((no_name.clone(), Age::Fresh(0))));
-        assert_eq!(found(&mut cache, now, "a.lan", Rtype::MX), Some((no_name, Age::Fresh(0))));
-        put(&mut cache, now, "a.lan", 2, 300);
-        assert_eq!(found(&mut cache, now, "a.lan", Rtype::MX), None, "there is one after all");
-        assert_eq!(cache.len(), 1);
-        // Behind an alias it is the alias's end that does not exist.
-        let behind = [(Section::Answer, "b.lan", Data::Cname(name("c.lan")))];
-        let behind = answer("b.lan", Rtype::A, Rcode::NXDOMAIN, &behind);
-        cache.insert(now, &key(&name("b.lan"), Rtype::A), behind, 60);
-        assert_eq!(found(&mut cache, now, "b.lan", Rtype::CNAME), None);
-    }
-
-    #[test]
-    fn answers_out_of_date_are_told_as_the_settings_say() {
-        let now = Instant::now();
-        for (stale, until) in [(Stale::Never, 300), (Stale::For(100 * SECOND), 400), (Stale::Always, 1_000_000)] {
-            let mut cache = Cache::new(Caching { size: 10, stale, ..Caching::default() });
-            put(&mut cache, now, "a.lan", 1, 300);
-            let age = |cache: &mut Cache, seconds| {
-                found(cache, now + seconds * SECOND, "a.lan", Rtype::A).map(|(_, age)| age)
-            };
-            assert_eq!(age(&mut cache, 299), Some(Age::Fresh(299)));
-            assert_eq!(age(&mut cache, until - 1), Some(if until == 300 { Age::Fresh(299) } else { Age::Stale }));
-            assert_eq!(age(&mut cache, until).is_none(), stale != Stale::Always);
-        }
-    }
-
-    #[test]
-    fn times_stay_within_their_bounds() {
-        let settings = Caching { size: 10, min_ttl: 100, max_ttl: Some(200), ..Caching::default() };
-        let (mut cache, now) = (Cache::new(settings), Instant::now());
-        put(&mut cache, now, "short.lan", 1, 10);
-        put(&mut cache, now, "long.lan", 1, 1000);
-        for (text, lives) in [("short.lan", 100), ("long.lan", 200)] {
-            let (answer, _) = found(&mut cache, now + (lives - 1) * SECOND, text, Rtype::A).unwrap();
-            assert_eq!(records(answer.octets())[0], [format!("{text} 200 A 10.0.0.1")]);
-            assert_eq!(found(&mut cache, now + lives * SECOND, text, Rtype::A), None);
-        }
-    }
-
-    #[test]
-    fn types_that_are_not_named_are_not_kept() {
-        let settings = Caching { size: 10, only: vec![Rtype::AAAA], ..Caching::default() };
-        let (mut cache, now) = (Cache::new(settings), Instant::now());
-        put(&mut cache, now, "a.lan", 1, 300);
-        assert!(cache.is_empty());
-    }
-
-    #[test]
-    fn what_is_asked_for_outlives_what_is_not() {
-        let (mut cache, now) = (cache(10), Instant::now());
-        (0..10).for_each(|number| put(&mut cache, now, &format!("n{number}.lan"), number, 300));
-        for number in 10..100 {
-            assert!(found(&mut cache, now, "n3.lan", Rtype::A).is_some(), "before {number}");
-            put(&mut cache, now, &format!("n{number}.lan"), number, 300);
-        }
-        assert_eq!(cache.len(), 10);
-        assert_eq!(cache.counts(), Counts { inserted: 100, evicted: 90, expired: 0 });
-    }
-
-    #[test]
-    fn other_settings_keep_what_has_its_place() {
-        let (mut cache, now) = (cache(10), Instant::now());
-        (0..10).for_each(|number| put(&mut cache, now, &format!("n{number}.lan"), number, 300));
-        cache.reconfigure(Caching { size: 20, ..Caching::default() });
-        assert_eq!(found(&mut cache, now + SECOND, "n9.lan", Rtype::A), Some((address("n9.lan", 9), Age::Fresh(1))));
-        cache.reconfigure(Caching { size: 3, ..Caching::default() });
-        assert_eq!((cache.len(), cache.counts().inserted), (3, 10));
-        cache.reconfigure(Caching { size: 0, ..Caching::default() });
-        assert!(cache.is_empty());
-        put(&mut cache, now, "a.lan", 1, 300);
-        assert!(cache.is_empty());
-    }
-
-    #[test]
-    fn large_answers_do_not_take_all_the_room() {
-        let (mut cache, now) = (cache(100), Instant::now());
-        let large = |text: &str, octets| {
-            let data = Data::Other { kind: Rtype::TXT, data: vec![0; octets] };
-            answer(text, Rtype::TXT, Rcode::NOERROR, &[(Section::Answer, text, data)])
-        };
-        for number in 0..100 {
-            let text = format!("n{number}.lan");
-            cache.insert(now, &key(&name(&text), Rtype::TXT), large(&text, 10_000), 300);
-            assert!(cache.octets() <= cache.room());
-        }
-        assert_eq!(cache.len(), 5);
-        cache.insert(now, &key(&name("x.lan"), Rtype::TXT), large("x.lan", 20_000), 300);
-        assert_eq!(found(&mut cache, now, "x.lan", Rtype::TXT), None);
-    }
-
-    proptest! {
-        /// Against a map without bounds: what the cache gives is what was put last under that very key.
-        #[test]
-        fn it_gives_what_was_put_and_keeps_its_bounds(
-            size in 0usize..12,
-            steps in prop::collection::vec((0..12u8, 0..20u8, 0..3u8, any::<bool>(), 0..40u32), 0..200),
-        ) {
-            let mut cache = cache(size);
-            let mut model: HashMap<(u8, bool, Option<u8>), (Answer, Instant, u32)> = HashMap::new();
-            let mut now = Instant::now();
-            for (serial, (step, which, kind, dnssec_ok, seconds)) in steps.into_iter().enumerate() {
-                let text = format!("n{which}.lan");
-                let name = name(&text);
-                let kinds = [Rtype::A, Rtype::TXT, Rtype::AAAA];
-                let key = Key { dnssec_ok, ..key(&name, kinds[usize::from(kind)]) };
-                let unique = Data::Other { kind: key.kind, data: (serial as u32).to_be_bytes().to_vec() };
-                match step {
-                    0..5 => {
-                        let answer = answer(&text, key.kind, Rcode::NOERROR, &[(Section::Answer, &text, unique)]);
-                        cache.insert(now, &key, answer.clone(), seconds);
-                        model.remove(&(which, dnssec_ok, None));
-                        model.insert((which, dnssec_ok, Some(kind)), (answer, now, seconds));
-                    }
-                    5 => {
-                        let answer = answer(&text, key.kind, Rcode::NXDOMAIN, &[(Section::Authority, "lan", unique)]);
-                        cache.insert(now, &key, answer.clone(), seconds);
-                        model.retain(|(name, bit, _), _| (*name, *bit) != (which, dnssec_ok));
-                        model.insert((which, dnssec_ok, None), (answer, now, seconds));
-                    }
-                    6 => now += seconds * SECOND,
-                    7 if seconds == 0 => {
-                        cache.clear();
-                        model.clear();
-                    }
-                    _ => {
-                        let known = model.get(&(which, dnssec_ok, Some(kind))).or(model.get(&(which, dnssec_ok, None)));
-                        if let Some(hit) = cache.get(now, &key) {
-                            let (answer, made, keep) = known.expect("something was put there");
-                            prop_assert_eq!(hit.answer, answer);
-                            prop_assert!(now - *made < *keep * SECOND, "it is out of date");
-                            prop_assert_eq!(hit.age, Age::Fresh((now - *made).as_secs() as u32));
-                        }
-                    }
-                }
-                prop_assert!(cache.len() <= size && cache.octets() <= cache.room());
-            }
-        }
-    }
-}
+mod tests;

@@ -181,7 +181,7 @@ impl Deref for Opt {
 }
 
 /// Writes one record, whatever its data.
-pub(crate) fn record<T: Composer<AppendError = Infallible>>(
+fn record<T: Composer<AppendError = Infallible>>(
     target: &mut T,
     owner: &(impl ToName + ?Sized),
     kind: Rtype,
@@ -190,6 +190,17 @@ pub(crate) fn record<T: Composer<AppendError = Infallible>>(
     data: impl FnOnce(&mut T),
 ) {
     let Ok(()) = target.append_compressed_name(owner);
+    record_rest(target, kind, class, ttl, data);
+}
+
+/// The same behind its owner.
+pub(crate) fn record_rest<T: Composer<AppendError = Infallible>>(
+    target: &mut T,
+    kind: Rtype,
+    class: Class,
+    ttl: u32,
+    data: impl FnOnce(&mut T),
+) {
     let Ok(()) = kind.compose(target);
     let Ok(()) = class.compose(target);
     append(target, &ttl.to_be_bytes());
