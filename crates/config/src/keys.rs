@@ -232,7 +232,7 @@ pub const KEYS: &[Key] = &[
     key("dns.override", "domain", "domain or list of domains", "required", "Which names.", r#""mirror.example""#, ""),
     key("dns.override", "to", "address or list of addresses, `none` or `null`", "required", "What they are: these addresses, no names at all, or names for 0.0.0.0 and ::, where nobody answers.", r#""10.0.1.5""#, ""),
 
-    key("dns.record", "name", "name, address or list", "required", "The whole name. An address stands for the name that leads back from it, for `ptr`.", r#"["nas", "nas.lab.example"]"#, ""),
+    key("dns.record", "name", "name, address or list", "required", "The whole name. An address stands for the name that leads back from it, for `ptr`.", r#"["nas.lab.example", "nas"]"#, ""),
     key("dns.record", "address", "address or list of addresses", "none", "Its addresses, IPv4 and IPv6.", r#"["10.0.1.5", "fd00::5"]"#, ""),
     key("dns.record", "reverse", "true or false", "true", "Those addresses lead back to the name; of several names, to the first.", "false", ""),
     key("dns.record", "interface", "name", "none", "It has the addresses of this interface, whatever they are; behind a `/4` or `/6`, those of one family.", r#""eth1/4""#, ""),

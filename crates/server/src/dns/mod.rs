@@ -15,6 +15,7 @@ mod upstream_tcp;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::thread::JoinHandle;
@@ -62,13 +63,16 @@ impl DnsService {
     ) -> io::Result<DnsService> {
         let orders = Orders::default();
         first.into_iter().for_each(|order| orders.give(order));
+        // Told before the thread runs: whoever starts us has said it all once it says that we are up.
+        sockets.iter().for_each(|sockets| reporter.step(None, listening(sockets.address)));
+        let told = sockets.len() as u64;
         sockets.into_iter().for_each(|sockets| orders.give(Order::Listen(sockets)));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (seeds, given) = ([seed()?, seed()?], orders.clone());
         let run = move || {
             let troubled = reporter.clone();
             // A fault in here must not look like a quiet network.
-            let ended = catch_unwind(AssertUnwindSafe(|| serve(&runtime, config, seeds, reporter, given)));
+            let ended = catch_unwind(AssertUnwindSafe(|| serve(&runtime, config, seeds, reporter, given, told)));
             if ended.is_err() {
                 troubled
                     .warn("the DNS service ended by a fault of its own", "start lanboot again, and report the fault");
@@ -93,8 +97,14 @@ impl Drop for DnsService {
     }
 }
 
-fn serve(runtime: &Runtime, config: config::Dns, seeds: [[u8; 32]; 2], reporter: Reporter, orders: Orders) {
-    LocalSet::new().block_on(runtime, Rc::new(Edge::new(config, seeds, reporter, orders)).run());
+/// `told`: of so many listeners the journal has heard.
+fn serve(runtime: &Runtime, config: config::Dns, seeds: [[u8; 32]; 2], reporter: Reporter, orders: Orders, told: u64) {
+    let edge = Edge { told, ..Edge::new(config, seeds, reporter, orders) };
+    LocalSet::new().block_on(runtime, Rc::new(edge).run());
+}
+
+fn listening(at: SocketAddr) -> Step {
+    Step::Listening { service: "DNS".into(), at }
 }
 
 /// Random numbers of the kernel (getrandom(2)).
@@ -113,6 +123,8 @@ struct Edge {
     upstream: Upstream,
     listeners: RefCell<HashMap<u64, Rc<Listener>>>,
     next_listener: Cell<u64>,
+    /// The journal has heard of the listeners before this one.
+    told: u64,
     burst: RefCell<Burst>,
     interfaces: RefCell<Vec<Interface>>,
     /// As resolv.conf has them, ourselves included: where we listen may change.
@@ -138,6 +150,7 @@ impl Edge {
             upstream: Upstream::new(config.settings.forward.ports, other),
             listeners: RefCell::default(),
             next_listener: Cell::default(),
+            told: 0,
             burst: RefCell::new(Burst::new()),
             interfaces: RefCell::default(),
             servers: RefCell::default(),
@@ -224,7 +237,9 @@ impl Edge {
         match Listener::start(self, sockets, by) {
             Ok(listener) => {
                 self.listeners.borrow_mut().insert(by, listener);
-                self.reporter.step(None, Step::Listening { service: "DNS".into(), at: address });
+                if by >= self.told {
+                    self.reporter.step(None, listening(address));
+                }
             }
             Err(error) => self.say_once(&format!("DNS queries to {address} cannot be answered"), &error),
         }
