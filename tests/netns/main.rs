@@ -15,6 +15,7 @@ mod dnsmasq_where;
 mod harness;
 mod http_clients;
 mod kill9;
+mod names;
 mod nat;
 mod proxy;
 mod raw;
