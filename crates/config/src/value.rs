@@ -65,7 +65,8 @@ pub(crate) fn interface(text: &str) -> Read<String> {
     }
 }
 
-fn shorten(text: &str, octets: usize) -> &str {
+/// As many whole characters as fit.
+pub(crate) fn shorten(text: &str, octets: usize) -> &str {
     let end = (0..=octets).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     &text[..end]
 }

@@ -283,8 +283,8 @@ fn a_dns_that_says_nothing_asks_whom_this_host_asks() {
 
 #[test]
 fn upstream_takes_the_place_of_the_hosts() {
-    assert_eq!(dns("[dns]\nupstream = \"9.9.9.9\"\n").resolv.files, [Path::new(""); 0]);
-    assert_eq!(dns("[dns]\nupstream = []\n").resolv.files, [Path::new(""); 0]);
+    let read = |upstream: &str| dns(&format!("[dns]\nupstream = {upstream}\n")).resolv.files.len();
+    assert_eq!((read("\"9.9.9.9\""), read("[]")), (0, 0));
     let both = dns("[dns]\nupstream = \"9.9.9.9\"\nresolv = \"resolv.conf\"\n");
     assert_eq!((both.upstream(), both.resolv.files), (vec!["9.9.9.9".into()], vec!["/srv/resolv.conf".into()]));
 }

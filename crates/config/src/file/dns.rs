@@ -292,7 +292,7 @@ fn of_interface(text: &str) -> Result<(String, bool, bool), Wrong> {
 fn strings(mut text: &str) -> Vec<Vec<u8>> {
     let mut strings = Vec::new();
     while text.len() > 255 {
-        let (head, tail) = text.split_at(text.floor_char_boundary(255));
+        let (head, tail) = text.split_at(value::shorten(text, 255).len());
         strings.push(head.as_bytes().to_vec());
         text = tail;
     }

@@ -28,8 +28,7 @@ const TYPES: &[&str] = &[
 /// Types by name or number, with commas between them.
 pub(in super::super::super) fn types(said: &Said<'_>, meant: fn(Vec<Rtype>) -> DnsOption) -> Read {
     let fields = said.list();
-    let types: Result<Vec<_>, Diagnostic> =
-        fields.iter().filter(|field| !field.is_empty()).map(|field| rr_type(field)).collect();
+    let types: Result<Vec<_>, Diagnostic> = fields.iter().filter(|field| !field.is_empty()).map(rr_type).collect();
     match types? {
         types if types.is_empty() => Ok(Meaning::Nothing),
         types => dns(meant(types)),

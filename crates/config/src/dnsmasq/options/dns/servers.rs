@@ -114,10 +114,10 @@ fn upstream(text: &Text) -> Result<RouteTo, Diagnostic> {
     let (host, port) = host_and_port(&parts[0])?;
     let (host, scope) = host.split_once('%');
     let mut from = source(&parts[1..])?;
-    if let Some(scope) = scope {
-        if from.interface.replace(interface(&scope)?).is_some() {
-            return Err(scope.wrong("two interfaces are named for one server", format!("leave one out: {SERVER}")));
-        }
+    if let Some(scope) = scope
+        && from.interface.replace(interface(&scope)?).is_some()
+    {
+        return Err(scope.wrong("two interfaces are named for one server", format!("leave one out: {SERVER}")));
     }
     let Ok(address) = host.as_str().parse::<IpAddr>() else { return named(&host, port.unwrap_or(PORT), from) };
     let server = from.server(address).ok_or_else(|| {
