@@ -155,7 +155,7 @@ impl<O: AsRef<[u8]>> Answer<O> {
     /// Adds its answer section to a reply of ours.
     pub(crate) fn append(&self, told: &Told, reply: &mut Reply<'_>) {
         type Data<'a> = AllRecordData<&'a [u8], ParsedName<&'a [u8]>>;
-        let message = Message::from_slice(&self.0).expect("an answer has a header");
+        let message = Message::from_slice(self.octets()).expect("an answer has a header");
         let records = message.answer().expect("an answer has a question").limit_to::<Data<'_>>();
         for record in records.flatten() {
             let ttl = told.ttl(record.ttl().as_secs());

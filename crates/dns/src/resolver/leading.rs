@@ -25,7 +25,7 @@ pub(super) fn follow(
     if let Some(hit) = this.cache.get(now, &wanted.key) {
         let stale = hit.age == Age::Stale;
         let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: None };
-        write(&aliases, asked, hit.answer, &limits, &told, out);
+        write(&aliases, asked, &hit.answer, &limits, &told, out);
         this.counts.locally += 1;
         if stale {
             this.counts.stale += 1;
@@ -49,7 +49,7 @@ pub(super) fn follow(
 pub(super) fn write<Q: AsRef<[u8]>>(
     aliases: &[Alias],
     asked: &Asked<Q>,
-    answer: &Answer,
+    answer: &Answer<impl AsRef<[u8]>>,
     limits: &Limits,
     told: &crate::Told,
     out: &mut Vec<u8>,
