@@ -271,7 +271,7 @@ pub const ROWS: &[Row] = &[
     row(' ', "add-cpe-id", Required("TEXT"), Once, Dns, Honoured(dns::cpe_id), "Add this identifier to upstream queries"),
     row(' ', "umbrella", Optional("deviceid:ID[,orgid:ID][,assetid:ID]"), Once, Dns, Refused(SHARED, "leave it out, and register this host's address with Umbrella; add-cpe-id adds one text to all queries"), "Add Cisco Umbrella's identifiers to upstream queries"),
     row(' ', "dnssec", Alone, Last, Dns, NO_DNSSEC, "Validate answers by DNSSEC"),
-    row(' ', "trust-anchor", Required("DOMAIN,[CLASS,]TAG,ALGORITHM,TYPE,DIGEST"), Each, Dns, NO_DNSSEC, "Trust this DNSSEC key"),
+    row(' ', "trust-anchor", Required("DOMAIN,[CLASS,]TAG,ALGORITHM,TYPE,DIGEST"), Each, Dns, Warned("lanboot does not validate DNSSEC, and needs no key"), "Trust this DNSSEC key"),
     row(' ', "dnssec-check-unsigned", Optional("no"), Last, Dns, NO_DNSSEC, "Check that unsigned answers may be unsigned"),
     row(' ', "dnssec-no-timecheck", Alone, Last, Dns, NO_DNSSEC, "Do not check the times of signatures until the clock is right"),
     row(' ', "dnssec-timestamp", Required("PATH"), Once, Dns, NO_DNSSEC, "Tell by this file whether the clock is right"),
