@@ -16,6 +16,7 @@ mod harness;
 mod http_clients;
 mod kill9;
 mod names;
+mod look_ups;
 mod nat;
 mod proxy;
 mod raw;
