@@ -297,6 +297,21 @@ fn look_up_that_failed_is_what_stopped_the_boot_until_it_goes_on() {
 }
 
 #[test]
+fn names_found_in_a_row_are_one_line_and_counted_when_many() {
+    let begun = || Tale::new(1).discover(0, Stage::Pxe, "bios", None);
+    let text = |count: i64| {
+        let tale = (0..count).fold(begun(), |tale, n| tale.found(n * 10, &format!("n{n}.example"), false));
+        // IPv6 follows IPv4, and says nothing new.
+        only(&tale.found(9000, "n0.example", false)).lines.last().unwrap().text.clone()
+    };
+    assert_eq!(text(1), "n0.example is 192.0.2.80");
+    assert_eq!(text(3), "found n0.example, n1.example, n2.example");
+    assert_eq!(text(12), "found 12 names (n0.example to n11.example)");
+    let between = only(&begun().found(10, "a", false).tftp(20, "x.efi", Role::Loader, 99, 1).found(30, "b", false));
+    assert_eq!(between.lines.len(), 4);
+}
+
+#[test]
 fn five_thousand_machines_without_upstream_servers_fill_no_terminal() {
     let mut events: Vec<Event> = (0..5000)
         .flat_map(|n| no_mirror().number(n).failed(17_002, &format!("node-{n}.example"), "A", no_answer()).events)
