@@ -30,21 +30,29 @@ pub fn step(name: &Name, kind: Rtype, outcome: Outcome) -> Step {
             return Step::LookedUp { name, kind, answers, local, millis: millis.into() };
         }
         Outcome::NoSuchName { by } => Unresolved::NoSuchName { by },
-        Outcome::NoAnswer { asked } => Unresolved::NoAnswer { asked: asked.into_iter().map(said).collect() },
+        Outcome::NoAnswer { asked } => Unresolved::NoAnswer { asked: servers(asked) },
         Outcome::NoServer => Unresolved::NoServer,
         Outcome::Refused { code, by } => Unresolved::Refused { code: code.to_string(), by },
     };
     Step::LookUpFailed { name, kind, why }
 }
 
-fn said((server, failure): (SocketAddr, Failure)) -> Asked {
-    let said = match failure {
-        Failure::Silent => Said::Silent,
-        Failure::Unreachable => Said::Unreachable,
-        Failure::Malformed => Said::Malformed,
-        Failure::Said(code) => Said::Code(code.to_string()),
-    };
-    Asked { server, said }
+/// Each server once, however often it was asked, with what came of the last time.
+fn servers(asked: Vec<(SocketAddr, Failure)>) -> Vec<Asked> {
+    let mut servers: Vec<Asked> = Vec::new();
+    for (server, failure) in asked {
+        let said = match failure {
+            Failure::Silent => Said::Silent,
+            Failure::Unreachable => Said::Unreachable,
+            Failure::Malformed => Said::Malformed,
+            Failure::Said(code) => Said::Code(code.to_string()),
+        };
+        match servers.iter_mut().find(|known| known.server == server) {
+            Some(known) => known.said = said,
+            None => servers.push(Asked { server, said }),
+        }
+    }
+    servers
 }
 
 #[cfg(test)]
@@ -76,18 +84,16 @@ mod tests {
             millis: 7,
         };
         assert_eq!(step(&name, Rtype::AAAA, found), looked_up);
-        let failures = [
-            (one, Failure::Silent),
-            (two, Failure::Unreachable),
-            (one, Failure::Malformed),
-            (two, Failure::Said(Rcode::SERVFAIL)),
-        ];
+        let failures = [Failure::Silent, Failure::Unreachable, Failure::Malformed, Failure::Said(Rcode::SERVFAIL)];
+        let failures: Vec<_> = (1..).map(|n| SocketAddr::from(([192, 0, 2, n], 53))).zip(failures).collect();
         let said = [Said::Silent, Said::Unreachable, Said::Malformed, Said::Code("SERVFAIL".to_owned())];
         let asked = failures.iter().zip(said).map(|((server, _), said)| Asked { server: *server, said }).collect();
+        // A server that was asked before is told with its last word.
+        let failures = [vec![(failures[0].0, Failure::Malformed)], failures].concat();
         for (outcome, why) in [
             (Outcome::NoSuchName { by: Some(one) }, Unresolved::NoSuchName { by: Some(one) }),
             (Outcome::NoSuchName { by: None }, Unresolved::NoSuchName { by: None }),
-            (Outcome::NoAnswer { asked: failures.to_vec() }, Unresolved::NoAnswer { asked }),
+            (Outcome::NoAnswer { asked: failures }, Unresolved::NoAnswer { asked }),
             (Outcome::NoServer, Unresolved::NoServer),
             (
                 Outcome::Refused { code: Rcode::REFUSED, by: Some(two) },

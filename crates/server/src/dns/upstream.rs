@@ -254,13 +254,15 @@ impl Out {
         tokio::pin!(timer);
         while !self.is_idle() {
             tokio::select! {
-                ready = self.socket.readable() => {
+                ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
                     if ready.is_err() {
                         return;
                     }
                     let receive = || (0..BURST).try_for_each(|_| self.receive(&*hear, &mut buffer.borrow_mut()));
-                    // That there is no more for now.
+                    // That there is no more for now. An ICMP error alone does not make a socket readable; and tokio takes
+                    // note of the end of one kind of readiness at a time: with both in one call, this would never rest.
                     let _ = self.socket.try_io(Interest::READABLE, receive);
+                    let _ = self.socket.try_io(Interest::ERROR, receive);
                 }
                 () = self.served.notified() => {}
                 () = &mut timer, if !self.stays => {
