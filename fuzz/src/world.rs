@@ -65,6 +65,8 @@ impl Surroundings for World {
             Some("/srv" | "/srv/") => Ok(Entry::Folder),
             Some("/srv/secret") => Err(io::ErrorKind::PermissionDenied.into()),
             Some("/srv/pipe") => Ok(Entry::Other),
+            // Every computer has these, and a printed configuration names them.
+            Some("/etc/hosts" | "/etc/resolv.conf") => Ok(Entry::File),
             Some(path) if path.starts_with("/srv/f") => Ok(Entry::File),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
