@@ -80,6 +80,11 @@ impl Lists {
         self.0.is_empty()
     }
 
+    /// Whether this file holds DNS servers, and nothing of DHCP.
+    pub fn holds_servers(&self, path: &Path) -> bool {
+        self.0.iter().any(|list| list.holds == Holds::Servers && path.starts_with(&list.path))
+    }
+
     /// The folders to be watched: when a file in one changes, [`Lists::read_one`] it.
     pub fn watched(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().filter(|list| list.watched).map(|list| list.path.as_path())

@@ -116,8 +116,9 @@ impl Serving {
         if files.is_empty() && found.is_empty() {
             return;
         }
+        let part = |path| if live.lists.holds_servers(path) { Part::Main } else { Part::Dhcp };
         let mut lines: Vec<Line> =
-            files.iter().map(|(path, _)| Line::info(Part::Dhcp, format!("read {}", path.display()))).collect();
+            files.iter().map(|(path, _)| Line::info(part(path), format!("read {}", path.display()))).collect();
         lines.extend(warnings(&found, Level::Error));
         match live.lower() {
             Ok((Service { config, .. }, _)) => {
