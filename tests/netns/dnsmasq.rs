@@ -84,6 +84,11 @@ impl Daemon {
         line.contains(&*self.pid_file.parent().expect("it lies in our folder").to_string_lossy())
     }
 
+    /// SIGHUP.
+    pub fn reload(&self) {
+        kill(self.pid, Signal::SIGHUP).expect("it runs");
+    }
+
     pub fn stop(&self) {
         kill(self.pid, Signal::SIGTERM).expect("it runs");
         within(|| !self.runs(), "it ends");

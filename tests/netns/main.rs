@@ -16,6 +16,7 @@ mod harness;
 mod http_clients;
 mod kill9;
 mod look_ups;
+mod name_changes;
 mod names;
 mod nat;
 mod proxy;

@@ -314,6 +314,21 @@ fn the_next_server_is_asked_at_once_where_nobody_listens() {
 }
 
 #[test]
+fn that_nobody_listens_upstream_is_told_and_not_waited_for() {
+    in_lab(
+        |_| {},
+        |lab| {
+            lab.ask(&["127.0.0.7"]);
+            for at in 0..5 {
+                let told = dig(&format!("@{US} n{at}.example"));
+                assert!(told.contains("status: SERVFAIL") && !told.contains("in time"), "{told}");
+            }
+            // Nor does anybody wait for the service to end.
+        },
+    );
+}
+
+#[test]
 fn we_do_not_ask_ourselves() {
     in_lab(
         |_| {},

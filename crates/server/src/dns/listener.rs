@@ -110,16 +110,20 @@ impl Listener {
 
 async fn hear(edge: Rc<Edge>, listener: Rc<Listener>) {
     while listener.udp.readable().await.is_ok() {
+        let mut more = true;
         for _ in 0..BURSTS {
             // Who was given a lease just now may ask for its name already.
             edge.obey();
             let serve = || listener.serve(&edge, &mut edge.burst.borrow_mut());
             let served = edge.guarded(|| listener.udp.try_io(Interest::READABLE, serve));
             edge.orders.wake();
-            if matches!(served, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock) {
+            more = !matches!(served, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
+            if !more {
                 break;
             }
         }
-        tokio::task::yield_now().await;
+        if more {
+            tokio::task::yield_now().await;
+        }
     }
 }

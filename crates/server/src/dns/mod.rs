@@ -347,7 +347,7 @@ impl Edge {
                 }
             }
             Effect::Ask { token, server, by: Transport::Udp, octets } => {
-                if let Err(error) = self.upstream.ask(self, token, server, &octets) {
+                if let Err(error) = self.upstream.ask(self, (token, server), &octets, lost) {
                     self.complain(&error);
                     lost.push(token);
                 }

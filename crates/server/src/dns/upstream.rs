@@ -21,7 +21,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::sleep_until;
 
 use super::burst::BURST;
@@ -37,6 +37,9 @@ const LINGER: Duration = Duration::from_secs(10);
 const SOCKETS: usize = 512;
 /// Ports of a range that are tried before giving up.
 const TRIES: usize = 64;
+
+/// An answer, or word that a query reached nobody.
+const HEARS: Interest = Interest::READABLE.add(Interest::ERROR);
 
 /// Takes what comes: an answer to a query, or word that a query reached nobody.
 pub(super) trait Hear {
@@ -93,16 +96,25 @@ impl Upstream {
         }
     }
 
-    /// Sends a query.
+    /// Sends a query. `lost`: takes those before it of which the kernel says just now that they reached nobody.
     ///
     /// # Errors
     /// When it has no way to go. `ConnectionRefused`: the server's host says that nobody listens.
-    pub fn ask<H: Hear + 'static>(&self, hear: &Rc<H>, token: Token, server: Server, octets: &[u8]) -> io::Result<()> {
+    pub fn ask<H: Hear + 'static>(
+        &self,
+        hear: &Rc<H>,
+        (token, server): (Token, Server),
+        octets: &[u8],
+        lost: &mut Vec<Token>,
+    ) -> io::Result<()> {
         let id = octets.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
         let out = self.socket(hear, server)?;
-        // The first try may end with what the kernel had yet to say of queries before this one.
         let send = || SockRef::from(&out.socket).send(octets);
-        send().or_else(|_| send())?;
+        if send().is_err() {
+            // That may be what the kernel had yet to say of queries before this one.
+            lost.extend(out.waiting.borrow().values());
+            send()?;
+        }
         out.asked.set(out.asked.get().wrapping_add(1));
         out.waiting.borrow_mut().insert(id, token);
         self.asked.borrow_mut().insert(token, (out, id));
@@ -254,15 +266,16 @@ impl Out {
         tokio::pin!(timer);
         while !self.is_idle() {
             tokio::select! {
-                ready = self.socket.ready(Interest::READABLE | Interest::ERROR) => {
-                    if ready.is_err() {
-                        return;
-                    }
+                ready = self.socket.ready(HEARS) => {
+                    let Ok(ready) = ready else { return };
+                    // An ICMP error alone does not make a socket readable. Each is cleared by itself: tokio takes note of
+                    // the end of one kind of readiness at a time.
+                    let what = if ready.is_error() { Interest::ERROR } else { Interest::READABLE };
                     let receive = || (0..BURST).try_for_each(|_| self.receive(&*hear, &mut buffer.borrow_mut()));
-                    // That there is no more for now. An ICMP error alone does not make a socket readable; and tokio takes
-                    // note of the end of one kind of readiness at a time: with both in one call, this would never rest.
-                    let _ = self.socket.try_io(Interest::READABLE, receive);
-                    let _ = self.socket.try_io(Interest::ERROR, receive);
+                    if self.socket.try_io(what, receive).is_ok() {
+                        // There may be more; others have their turn first.
+                        yield_now().await;
+                    }
                 }
                 () = self.served.notified() => {}
                 () = &mut timer, if !self.stays => {
