@@ -53,7 +53,7 @@ for driver in $drivers; do
 done
 
 cp "$busybox" "$root/bin/busybox"
-for applet in sh mount ip insmod udhcpc wget sha256sum cat cut sleep poweroff; do
+for applet in sh mount ip insmod udhcpc wget nslookup sha256sum cat cut sleep poweroff; do
     ln -s busybox "$root/bin/$applet"
 done
 cp "$here/tests/vm/guest/init" "$root/init"

@@ -4,6 +4,7 @@
 //! as many as the test harness starts at once.
 
 mod dnsmasq;
+mod names;
 mod proxy;
 mod scene;
 
