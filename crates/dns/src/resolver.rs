@@ -206,6 +206,11 @@ impl Resolver {
         }
     }
 
+    /// Whether [`Resolver::drain`] has anything to give.
+    pub fn has_work(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// What is to be done now.
     pub fn drain(&mut self) -> impl Iterator<Item = Effect> + '_ {
         self.effects.drain(..)

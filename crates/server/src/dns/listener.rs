@@ -10,7 +10,7 @@ use std::time::Instant;
 use config::DnsAt;
 use dns::{Client, Handled, Transport};
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, spawn_local};
 
 use super::burst::{BURST, Burst, Replies};
@@ -26,7 +26,8 @@ pub(super) struct Listener {
     /// The kernel's number of its interface; 0: there is none of this name now.
     pub index: Cell<u32>,
     by: u64,
-    udp: UdpSocket,
+    /// Watched for queries alone: that there is room for replies again is of no interest.
+    udp: AsyncFd<std::net::UdpSocket>,
     /// Replies that came later, and are to be sent together.
     pending: RefCell<Vec<(SocketAddr, Vec<u8>)>>,
     tasks: RefCell<Vec<AbortHandle>>,
@@ -40,12 +41,14 @@ impl Listener {
     pub fn start(edge: &Rc<Edge>, sockets: DnsSockets, by: u64) -> io::Result<Rc<Listener>> {
         let DnsSockets { at, address, udp, tcp } = sockets;
         let tcp = tokio::net::TcpListener::from_std(tcp)?;
+        // SAFETY: the socket owns its descriptor, and is dropped after it is watched no more.
+        let udp = unsafe { AsyncFd::register_with_interest(udp, Interest::READABLE) }?;
         let listener = Rc::new(Listener {
             at,
             address,
             index: Cell::default(),
             by,
-            udp: UdpSocket::from_std(udp)?,
+            udp,
             pending: RefCell::default(),
             tasks: RefCell::default(),
         });
@@ -67,7 +70,7 @@ impl Listener {
     }
 
     pub fn send_pending(&self, replies: &mut Replies) {
-        let socket = self.udp.as_fd();
+        let socket = self.udp.get_ref().as_fd();
         for (to, octets) in self.pending.borrow_mut().drain(..) {
             *replies.next() = octets;
             replies.push(to);
@@ -78,13 +81,10 @@ impl Listener {
         replies.send(socket);
     }
 
-    /// Answers what has come.
-    ///
-    /// # Errors
-    /// `WouldBlock` once that was all.
-    fn serve(&self, edge: &Edge, burst: &mut Burst) -> io::Result<()> {
-        let socket = self.udp.as_fd();
-        let count = burst.receive(socket)?;
+    /// Answers what has come. Returns whether there may be more.
+    fn serve(&self, edge: &Edge, burst: &mut Burst) -> bool {
+        let socket = self.udp.get_ref().as_fd();
+        let Ok(count) = burst.receive(socket) else { return false };
         let now = Instant::now();
         let (mut resolver, mut clients) = (edge.resolver.borrow_mut(), edge.clients.borrow_mut());
         for at in 0..count {
@@ -104,26 +104,24 @@ impl Listener {
             }
         }
         burst.replies.send(socket);
-        if count < BURST { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        if resolver.has_work() {
+            edge.orders.wake();
+        }
+        count == BURST
     }
 }
 
 async fn hear(edge: Rc<Edge>, listener: Rc<Listener>) {
-    while listener.udp.readable().await.is_ok() {
-        let mut more = true;
-        for _ in 0..BURSTS {
+    while let Ok(mut ready) = listener.udp.readable().await {
+        let more = || {
             // Who was given a lease just now may ask for its name already.
             edge.obey();
-            let serve = || listener.serve(&edge, &mut edge.burst.borrow_mut());
-            let served = edge.guarded(|| listener.udp.try_io(Interest::READABLE, serve));
-            edge.orders.wake();
-            more = !matches!(served, Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock);
-            if !more {
-                break;
-            }
-        }
-        if more {
+            edge.guarded(|| listener.serve(&edge, &mut edge.burst.borrow_mut())).unwrap_or(true)
+        };
+        if (0..BURSTS).all(|_| more()) {
             tokio::task::yield_now().await;
+        } else {
+            ready.clear_ready();
         }
     }
 }
