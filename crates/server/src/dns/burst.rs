@@ -100,7 +100,7 @@ pub(super) struct Replies {
 impl Replies {
     fn new() -> Replies {
         let nobody = SockAddr::from(SocketAddr::from(([0, 0, 0, 0], 0)));
-        Replies { octets: vec![Vec::with_capacity(512); BURST], to: vec![nobody; BURST], count: 0 }
+        Replies { octets: (0..BURST).map(|_| Vec::with_capacity(512)).collect(), to: vec![nobody; BURST], count: 0 }
     }
 
     /// A buffer for the next reply; it counts once [`Replies::push`] is called. At most [`BURST`] may be pushed.
