@@ -36,8 +36,7 @@ fn is_private(address: IpAddr, localhost: bool) -> bool {
 }
 
 fn is_private_v4(address: Ipv4Addr, localhost: bool) -> bool {
-    (localhost && address.is_loopback())
-        || address.octets()[0] == 0
+    (localhost && (address.is_loopback() || address.octets()[0] == 0))
         || address.is_private()
         || address.is_link_local()
         || address.is_documentation()
@@ -45,8 +44,7 @@ fn is_private_v4(address: Ipv4Addr, localhost: bool) -> bool {
 }
 
 fn is_private_v6(address: Ipv6Addr, localhost: bool) -> bool {
-    (localhost && address.is_loopback())
-        || address.is_unspecified()
+    (localhost && (address.is_loopback() || address.is_unspecified()))
         || address.is_unique_local()
         || address.is_unicast_link_local()
         || address.segments()[..2] == [0x2001, 0xdb8]
@@ -98,7 +96,9 @@ mod tests {
         for public in ["9.9.9.9", "172.32.0.1", "::ffff:9.9.9.9", "2620:fe::fe", "100.64.0.1"] {
             assert!(!is(public), "{public}");
         }
-        assert!(!is_private("127.0.0.2".parse().unwrap(), false) && !is_private("::1".parse().unwrap(), false));
+        for of_this_host in ["127.0.0.2", "::1", "0.0.0.0", "::"] {
+            assert!(!is_private(of_this_host.parse().unwrap(), false), "{of_this_host}");
+        }
     }
 
     #[test]

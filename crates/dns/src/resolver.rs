@@ -299,6 +299,11 @@ impl Resolver {
         self.now = Some(now);
     }
 
+    /// Whether a name is known here, so that nobody is told that it is not.
+    fn exists(&mut self, now: Instant, name: &[u8]) -> bool {
+        self.names.exists(now, name) || self.routes.has_addresses(name)
+    }
+
     fn limits(&self, client: &Client) -> Limits {
         Limits { transport: client.transport, payload: self.settings.forward.edns_max }
     }

@@ -101,6 +101,12 @@ impl Routes {
         }
     }
 
+    /// Whether addresses are laid down for this name, of whichever family.
+    pub fn has_addresses(&self, name: &[u8]) -> bool {
+        let leads = |rule: &Rule| rule.has_addresses() || rule.nobody || rule.usual || !rule.servers.is_empty();
+        self.find(name, |rule| leads(rule).then(|| rule.has_addresses())).unwrap_or_default()
+    }
+
     /// The first rule that `decides` takes, longest domain first.
     fn find<'a, T>(&'a self, name: &[u8], mut decides: impl FnMut(&'a Rule) -> Option<T>) -> Option<T> {
         if is_plain(name)
@@ -341,5 +347,20 @@ mod tests {
         let routes = Routes::new(&said, &[server(2), server(1)]);
         assert_eq!(way(&routes, "x.test", Rtype::A), "1 2");
         assert_eq!(routes.servers().len(), 2);
+    }
+
+    #[test]
+    fn addresses_are_laid_down_until_a_longer_domain_leads_elsewhere() {
+        let routes = routes(&["a.test=10.0.0.1", "b.a.test>1", "null.test#", "nobody.test!"]);
+        for (name_of, laid) in [
+            ("a.test", true),
+            ("x.a.test", true),
+            ("b.a.test", false),
+            ("null.test", true),
+            ("nobody.test", false),
+            ("test", false),
+        ] {
+            assert_eq!(routes.has_addresses(name(name_of).as_wire()), laid, "{name_of}");
+        }
     }
 }

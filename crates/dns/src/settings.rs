@@ -311,7 +311,7 @@ pub struct Filters {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rebind {
     pub stop: bool,
-    /// Except in 127.0.0.0/8 and ::1.
+    /// Except in 127.0.0.0/8, 0.0.0.0/8, ::1 and ::: many lists of names to be blocked give these.
     pub localhost_ok: bool,
     /// Except for these.
     pub domains_ok: Vec<Scope>,

@@ -143,7 +143,7 @@ impl Ask {
         self
     }
 
-    fn octets(&self, id: u16) -> Vec<u8> {
+    pub fn octets(&self, id: u16) -> Vec<u8> {
         if let Some(raw) = &self.raw {
             return [&id.to_be_bytes()[..], raw].concat();
         }

@@ -139,6 +139,9 @@ fn same_by_either(habit: &Habit, asked: &Asked) -> Option<Vec<u8>> {
         return Some(Maker::new(asked.id, QR | RA | 1).0);
     }
     let plain = |code| finish(answer(asked, QR | RA, code), asked, code);
+    if ![1, 255].contains(&asked.question.class) {
+        return Some(plain(5));
+    }
     Some(match habit {
         Habit::Says(code) => plain(*code),
         Habit::NoEdns if asked.edns.is_some() => answer(asked, QR | RA, 1).0,

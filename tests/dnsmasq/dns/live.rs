@@ -61,3 +61,28 @@ fn it_ends_when_told() {
         assert_eq!(ended.status.code(), Some(0), "{which:?}: {}", ended.err);
     }
 }
+
+#[test]
+fn one_connection_carries_many_queries() {
+    let names: Vec<String> = (0..20).map(|at| format!("n{at}.wild.example.net A")).collect();
+    for which in super::scenario::sides() {
+        let side = start(*which, &[]);
+        let questions: Vec<_> = names.iter().map(|name| ask(name)).collect();
+        let answered = side.ask_in_one(&questions);
+        assert_eq!(answered, names.len(), "{which:?}");
+    }
+}
+
+#[test]
+fn idle_connections_beyond_the_limit_keep_nobody_waiting() {
+    // dnsmasq is not asked: with --no-daemon it serves nobody else while one connection is open.
+    for which in super::scenario::sides().iter().filter(|which| **which == Which::Lanboot) {
+        let side = start(*which, &["max-tcp-connections=2"]);
+        let idle = side.connect(4);
+        let (heard, _) = side.ask(&ask("www.example.net A"), PATIENT);
+        assert!(heard.to_string().contains("192.0.2.80"), "{heard}");
+        drop(idle);
+        let (heard, _) = side.ask(&ask("v4.example.net A").tcp(), PATIENT);
+        assert!(heard.to_string().contains("192.0.2.4"), "{heard}");
+    }
+}

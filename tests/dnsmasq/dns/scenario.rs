@@ -1,6 +1,8 @@
 //! Tables of scenarios, and how one is run.
 
+use std::panic::resume_unwind;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -19,10 +21,12 @@ const PATIENT: Patience = Patience { each: Duration::from_secs(20), tries: 1 };
 const ASKING_AGAIN: Patience = Patience { each: Duration::from_secs(1), tries: 20 };
 /// For those that get no answer.
 const BRIEF: Patience = Patience { each: Duration::from_millis(700), tries: 1 };
+/// So many groups of one table run at the same time.
+const AT_ONCE: usize = 3;
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// dnsmasq alone, to see what it does: until `lanboot dnsmasq` answers DNS, unless `DNS_BOTH` is set.
-static ALONE: LazyLock<bool> = LazyLock::new(|| std::env::var_os("DNS_BOTH").is_none());
+/// dnsmasq alone, to see what it does (with `--nocapture`).
+static ALONE: LazyLock<bool> = LazyLock::new(|| std::env::var_os("DNSMASQ_ALONE").is_some());
 
 /// Those that are tried.
 pub fn sides() -> &'static [Which] {
@@ -35,8 +39,8 @@ pub struct Group {
     conf: Vec<String>,
     world: World,
     steps: Vec<Step>,
-    /// Holds for every question.
-    allowed: Vec<Allowed>,
+    /// Holds for every question, or for those of one name.
+    allowed: Vec<(Option<&'static str>, Allowed)>,
 }
 
 struct Step {
@@ -221,10 +225,24 @@ impl Group {
         self
     }
 
-    /// Any answer of this group may differ so on purpose.
-    pub fn throughout(mut self, what: What, because: &'static str) -> Group {
-        self.allowed.push(Allowed { what, because, by_chance: true });
+    fn allow(mut self, step: Option<&'static str>, all: &[What], because: &'static str, by_chance: bool) -> Group {
+        self.allowed.extend(all.iter().map(|&what| (step, Allowed { what, because, by_chance })));
         self
+    }
+
+    /// Among the questions of this name, at least one differs so on purpose.
+    pub fn differs_at(self, step: &'static str, all: &[What], because: &'static str) -> Group {
+        self.allow(Some(step), all, because, false)
+    }
+
+    /// Among all questions, at least one differs so on purpose.
+    pub fn throughout(self, all: &[What], because: &'static str) -> Group {
+        self.allow(None, all, because, false)
+    }
+
+    /// Any question may differ so, or none.
+    pub fn by_chance(self, all: &[What], because: &'static str) -> Group {
+        self.allow(None, all, because, true)
     }
 
     /// All that comes of it on one side, question by question.
@@ -240,7 +258,7 @@ impl Group {
             let ours = if *ALONE { Vec::new() } else { self.run_on(Which::Lanboot) };
             (theirs.join(), ours)
         });
-        [theirs.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ours]
+        [theirs.unwrap_or_else(|panic| resume_unwind(panic)), ours]
     }
 
     /// Differences that nobody allowed, and allowed ones that are not there.
@@ -255,12 +273,44 @@ impl Group {
         }
         let mut failures = Vec::new();
         let mut counted = false;
+        let mut used = vec![false; self.allowed.len()];
         for ((step, theirs), ours) in asked().zip(&theirs).zip(&ours) {
             let name = format!("{}: {}", self.name, step.name);
             println!("{name}: {}{}", ours.heard, told(ours));
             let found = compare::outcomes(theirs, ours, counted || step.until.is_some());
-            failures.extend(judge(&name, &found, &step.allowed, &self.allowed));
+            failures.extend(self.judge(&name, step, &found, &mut used));
             counted |= !theirs.asked.is_empty();
+        }
+        for ((step, Allowed { what, .. }), _) in
+            self.allowed.iter().zip(used).filter(|(it, used)| !used && !it.1.by_chance)
+        {
+            let step = step.map_or_else(String::new, |step| format!(": {step}"));
+            failures.push(format!("{}{step}: {what:?} is said to differ, but does not", self.name));
+        }
+        failures
+    }
+
+    /// What nobody allowed. `used` notes which of the group's allowances were needed.
+    fn judge(&self, name: &str, step: &Step, found: &[Difference], used: &mut [bool]) -> Vec<String> {
+        let mut failures = Vec::new();
+        for Difference { what, theirs, ours } in found {
+            let always = ALWAYS.iter().find(|(always, _)| always == what).map(|(_, because)| *because);
+            let own = step.allowed.iter().find(|allowed| allowed.what == *what).map(|allowed| allowed.because);
+            let mut group = |of: Option<&str>| {
+                let at = self.allowed.iter().position(|(step, allowed)| *step == of && allowed.what == *what)?;
+                used[at] = true;
+                Some(self.allowed[at].1.because)
+            };
+            let because = always.or(own).or_else(|| group(Some(&step.name))).or_else(|| group(None));
+            match because {
+                Some(because) => println!("{name}: {what:?} is `{theirs}` there, `{ours}` here: {because}"),
+                None => failures.push(format!("{name}: {what:?}\n  dnsmasq: {theirs}\n  lanboot: {ours}")),
+            }
+        }
+        for Allowed { what, .. } in step.allowed.iter().filter(|allowed| !allowed.by_chance) {
+            if !found.iter().any(|difference| difference.what == *what) {
+                failures.push(format!("{name}: {what:?} is said to differ, but does not"));
+            }
         }
         failures
     }
@@ -307,34 +357,23 @@ fn told(outcome: &Outcome) -> String {
     let asked = outcome.asked.iter().map(|asked| {
         let bits = super::message::bits(asked.flags);
         let edns = asked.edns.as_ref().map_or(String::new(), |edns| format!(" EDNS {edns}"));
-        format!("{asked}{bits}{edns}")
+        format!("{asked}{bits}{}{edns}", if asked.tcp { " by TCP" } else { "" })
     });
     let tries = if outcome.tries > 1 { format!(" (asked {} times)", outcome.tries) } else { String::new() };
     let asked: Vec<_> = asked.collect();
     if asked.is_empty() { tries } else { format!("{tries}\n    upstream: {}", asked.join("; ")) }
 }
 
-fn judge(name: &str, found: &[Difference], allowed: &[Allowed], throughout: &[Allowed]) -> Vec<String> {
-    let mut failures = Vec::new();
-    for Difference { what, theirs, ours } in found {
-        let always = ALWAYS.iter().find(|(always, _)| always == what).map(|(_, because)| *because);
-        let expected = allowed.iter().chain(throughout).find(|allowed| allowed.what == *what);
-        match always.or(expected.map(|allowed| allowed.because)) {
-            Some(because) => println!("{name}: {what:?} is `{theirs}` there, `{ours}` here: {because}"),
-            None => failures.push(format!("{name}: {what:?}\n  dnsmasq: {theirs}\n  lanboot: {ours}")),
-        }
-    }
-    for Allowed { what, .. } in allowed.iter().filter(|allowed| !allowed.by_chance) {
-        if !found.iter().any(|difference| difference.what == *what) {
-            failures.push(format!("{name}: {what:?} is said to differ, but does not"));
-        }
-    }
-    failures
-}
-
 /// Runs the groups, and fails with everything that differs.
 pub fn run(groups: &[Group]) {
-    let failures: Vec<String> = groups.iter().flat_map(Group::run_both).collect();
+    // Most of it is waiting for programs to start.
+    let next = AtomicUsize::new(0);
+    let work =
+        || std::iter::from_fn(|| groups.get(next.fetch_add(1, Ordering::Relaxed))).flat_map(Group::run_both).collect();
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| -> Vec<String> { work() })).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    });
     let count: usize = groups.iter().map(Group::questions).sum();
     assert!(failures.is_empty(), "of {count} scenarios:\n\n{}", failures.join("\n\n"));
     println!("{count} scenarios are as expected");

@@ -52,7 +52,7 @@ impl fmt::Display for Asked {
         if self.at.port() != PORT {
             write!(f, " at port {}", self.at.port())?;
         }
-        write!(f, "{} {}", if self.tcp { " by TCP" } else { "" }, self.question)
+        write!(f, " {}", self.question)
     }
 }
 

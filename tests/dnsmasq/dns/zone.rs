@@ -58,6 +58,7 @@ shared.example.net 300 A 100.64.0.1
 mixed-private.example.net 300 A 198.18.5.6
 mixed-private.example.net 300 A 192.168.7.8
 ula.example.net 300 AAAA fd00::7
+nothing6.example.net 300 AAAA ::
 linklocal6.example.net 300 AAAA fe80::7
 loopback6.example.net 300 AAAA ::1
 mapped.example.net 300 AAAA ::ffff:10.0.0.7
@@ -81,7 +82,7 @@ secure.example.net 300 A 192.0.2.43
 
 /// Names below this one have the address `192.0.2.99`.
 const WILD: &str = ".wild.example.net";
-pub const SOA: &str = "ns.example.net host.example.net 1 3600 600 86400 30";
+const SOA: &str = "ns.example.net host.example.net 1 3600 600 86400 30";
 const SOA_TTL: u32 = 60;
 const LONGEST_CHAIN: usize = 16;
 
@@ -124,12 +125,15 @@ pub fn find(asked: &str, kind: u16, who: u8) -> Found {
             (true, None) => break,
         }
     }
-    found.authority = vec![soa()];
+    found.authority = vec![soa(&name)];
     found
 }
 
-pub fn soa() -> Known {
-    Known { name: "example.net".into(), kind: message::kind("SOA"), ttl: SOA_TTL, data: data("SOA", SOA) }
+/// Of the zone that the name is in.
+fn soa(name: &str) -> Known {
+    let top = name.rsplit_once('.').map_or("", |(_, top)| top);
+    let zone = ["example.net", "example.org", top].into_iter().find(|zone| name.ends_with(zone)).unwrap_or_default();
+    Known { name: zone.to_owned(), kind: message::kind("SOA"), ttl: SOA_TTL, data: data("SOA", SOA) }
 }
 
 pub fn address(name: &str, ttl: u32, address: Ipv4Addr) -> Known {

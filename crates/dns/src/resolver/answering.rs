@@ -41,7 +41,7 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
     }
     let answer = good.answer;
     // A name is not denied while something else of it is known here.
-    let exists = answer.code() == Rcode::NXDOMAIN && this.names.exists(now, answer.name());
+    let exists = answer.code() == Rcode::NXDOMAIN && this.exists(now, answer.name());
     let age = crate::Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: good.why };
     let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
     let told = Told { source: Source::Upstream, by: Some(by), millis };

@@ -157,7 +157,7 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
         let why = stale.then_some(answer::STALE);
         let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation, why };
         hit.answer.write(&query.asked, limits, &told, out);
-        if hit.answer.code() == Rcode::NXDOMAIN && (exists || this.names.exists(now, query.name())) {
+        if hit.answer.code() == Rcode::NXDOMAIN && (exists || this.exists(now, query.name())) {
             refusing::undeny(out);
         }
         this.counts.locally += 1;
@@ -234,7 +234,7 @@ fn stays_here(settings: &Forwarding, query: &Query<'_>, named: bool) -> Option<O
         return Some(Ours::NoData { authoritative: true });
     }
     let private = settings.bogus_priv && crate::private::is_reverse_of_private(name);
-    let plain = settings.domain_needed && matches!(kind, Rtype::A | Rtype::AAAA) && routes::is_plain(name);
+    let plain = settings.domain_needed && matches!(kind, Rtype::A | Rtype::AAAA | Rtype::ANY) && routes::is_plain(name);
     (!named && (private || plain)).then_some(Ours::NoSuchName { authoritative: private })
 }
 

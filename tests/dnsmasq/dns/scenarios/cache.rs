@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::{BY_TCP, KEPT_WHOLE, NO_REFERRAL};
 use crate::dns::ask::ask;
+use crate::dns::compare::What;
 use crate::dns::habits::Habit;
 use crate::dns::scenario::{Group, run};
 use crate::dns::upstream::Upstream;
@@ -34,7 +36,12 @@ fn sizes_and_kinds() {
         "big.example.net TXT",
         "big.example.net TXT",
     ];
-    let group = |name: &'static str, lines: &[&str]| Group::new(name, lines).asks(names);
+    let group = |name: &'static str, lines: &[&str]| {
+        Group::new(name, lines)
+            .asks(names)
+            .differs_at("big.example.net TXT", &[What::Answer], BY_TCP)
+            .by_chance(&[What::Asked], BY_TCP)
+    };
     run(&[
         group("cache-size=0", &["cache-size=0"]),
         group("no-negcache", &["no-negcache"]),
@@ -43,6 +50,8 @@ fn sizes_and_kinds() {
         group("cache-rr=ANY", &["cache-rr=ANY"]),
     ])
 }
+
+const TOO_LARGE: &str = "RFC 2181 section 8: a TTL with its first bit set is 0";
 
 #[test]
 fn times() {
@@ -76,7 +85,12 @@ fn times() {
         "txt-record=laid.lan,text",
         "address=/blocked.test/10.1.1.1",
     ];
-    let group = |name: &'static str, lines: &[&str]| Group::new(name, &[&laid[..], lines].concat()).asks(names);
+    let group = |name: &'static str, lines: &[&str]| {
+        Group::new(name, &[&laid[..], lines].concat())
+            .asks(names)
+            .differs_at("huge.example.net A", &[What::Ttl], TOO_LARGE)
+            .by_chance(&[What::Asked], TOO_LARGE)
+    };
     run(&[
         group("as told", &[]),
         group("max-ttl", &["max-ttl=40"]),
@@ -99,7 +113,7 @@ fn negative_times() {
     run(&[
         bare("neg-ttl and no SOA, no name", &["neg-ttl=77"], Habit::NoSuchNameBare),
         bare("neg-ttl and no SOA, no record", &["neg-ttl=77"], Habit::NoRecordBare),
-        bare("neg-ttl and a referral", &["neg-ttl=77"], Habit::Referral),
+        bare("neg-ttl and a referral", &["neg-ttl=77"], Habit::Referral).throughout(&[What::Authority], NO_REFERRAL),
     ])
 }
 
@@ -114,6 +128,8 @@ fn out_of_date() {
             .ask("an alias out of date", ask("soon-alias.example.net A"))
             .wait(OVER)
             .becomes(Upstream::new(11).always(Habit::Silent))
+            .by_chance(&[What::Asked], "a refresh is asked for behind the answer, and of each question its own")
+            .by_chance(&[What::Ttl], KEPT_WHOLE)
     };
     run(&[
         steps(Group::new("out of date", &[])),

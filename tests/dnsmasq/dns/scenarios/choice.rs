@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::{FAILED, ITS_SERVERS_WORK, PICKS};
 use crate::dns::ask::ask;
+use crate::dns::compare::What;
 use crate::dns::habits::Habit;
 use crate::dns::scenario::{Group, run};
 use crate::dns::upstream::Upstream;
@@ -16,17 +18,24 @@ fn pair(one: Habit, other: Habit) -> [Upstream; 2] {
 
 #[test]
 fn by_default() {
+    let group = |name: &'static str, one: Habit, other: Habit| {
+        let group = Group::new(name, TWO).upstreams(&pair(one, other)).asks(WHO);
+        group.by_chance(&[What::Asked], PICKS)
+    };
+    let slow = Habit::Slow(Duration::from_millis(200));
     run(&[
-        Group::new("both honest", TWO).upstreams(&pair(Habit::Honest, Habit::Honest)).asks(WHO),
-        Group::new("one slow", TWO).upstreams(&pair(Habit::Slow(Duration::from_millis(200)), Habit::Honest)).asks(WHO),
-        Group::new("one silent", TWO).upstreams(&pair(Habit::Silent, Habit::Honest)).asks(WHO),
-        Group::new("one closed", TWO).upstreams(&pair(Habit::Closed, Habit::Honest)).asks(WHO),
-        Group::new("one fails", TWO).upstreams(&pair(Habit::Says(2), Habit::Honest)).asks(WHO),
-        Group::new("one refuses", TWO).upstreams(&pair(Habit::Says(5), Habit::Honest)).asks(WHO),
-        Group::new("one knows of no such name", TWO)
-            .upstreams(&pair(Habit::Says(3), Habit::Slow(Duration::from_millis(200))))
-            .asks(WHO),
-        Group::new("one is not implemented", TWO).upstreams(&pair(Habit::Says(4), Habit::Honest)).asks(WHO),
+        // Which of the two says it is of no importance here.
+        Group::new("both honest", TWO)
+            .upstreams(&pair(Habit::Honest, Habit::Honest))
+            .asks(&["www.example.net A", "v4.example.net A", "two.example.net A"])
+            .by_chance(&[What::Asked], PICKS),
+        group("one slow", slow.clone(), Habit::Honest),
+        group("one silent", Habit::Silent, Habit::Honest),
+        group("one closed", Habit::Closed, Habit::Honest),
+        group("one fails", Habit::Says(2), Habit::Honest).throughout(&FAILED[..2], ITS_SERVERS_WORK),
+        group("one refuses", Habit::Says(5), Habit::Honest),
+        group("one knows of no such name", Habit::Says(3), slow),
+        group("one does not implement it", Habit::Says(4), Habit::Honest).throughout(&FAILED[..2], ITS_SERVERS_WORK),
     ])
 }
 
@@ -41,6 +50,8 @@ fn one_that_fails_in_between() {
             .asking_again()
             .ask("and then", ask("who3.example.net A"))
             .asking_again()
+            .by_chance(&[What::Answer], PICKS)
+            .by_chance(FAILED, ITS_SERVERS_WORK)
     };
     run(&[
         steps(Group::new("falls silent", TWO), Habit::Silent),
@@ -53,14 +64,18 @@ fn one_that_fails_in_between() {
     ])
 }
 
+const AGAIN: &str = "each server is asked again before the client is told that none answers";
+const SAID: &str = "the client is told SERVFAIL when no server answers, so that it need not wait";
+
 #[test]
 fn nobody_answers() {
     let group = |name: &'static str, habit: Habit| {
-        Group::new(name, TWO).upstreams(&pair(habit.clone(), habit)).ask("nobody", ask("www.example.net A"))
+        let group = Group::new(name, TWO).upstreams(&pair(habit.clone(), habit)).by_chance(&[What::Asked], AGAIN);
+        group.ask("nobody", ask("www.example.net A"))
     };
     run(&[
-        group("all silent", Habit::Silent).unanswered(),
-        group("all closed", Habit::Closed).unanswered(),
+        group("all silent", Habit::Silent).unanswered_there(SAID),
+        group("all closed", Habit::Closed).unanswered_there(SAID),
         group("all fail", Habit::Says(2)),
         group("all refuse", Habit::Says(5)),
         group("all know nothing", Habit::Says(4)),
@@ -70,6 +85,16 @@ fn nobody_answers() {
             "1.0.0.10.in-addr.arpa PTR",
         ]),
     ])
+}
+
+#[test]
+fn too_many_at_once() {
+    let slow = Upstream::new(11).but("www.example.net", Habit::Silent);
+    run(&[Group::new("dns-forward-max", &["dns-forward-max=1"])
+        .upstreams(&[slow])
+        .ask("one that is not answered", ask("www.example.net A"))
+        .unanswered()
+        .ask("one more", ask("v4.example.net A"))])
 }
 
 #[test]
@@ -87,13 +112,17 @@ fn in_order() {
             .ask("first", ask("who.example.net A"))
             .asking_again()
             .ask("second", ask("who2.example.net A"))
-            .asking_again(),
+            .asking_again()
+            .throughout(&[What::Tries], ITS_SERVERS_WORK)
+            .by_chance(&[What::Asked], ITS_SERVERS_WORK),
         Group::new("strict, the first silent", conf)
             .upstreams(&pair(Habit::Silent, Habit::Honest))
             .ask("first", ask("who.example.net A"))
             .asking_again()
             .ask("second", ask("who2.example.net A"))
-            .asking_again(),
+            .asking_again()
+            .throughout(&[What::Tries], ITS_SERVERS_WORK)
+            .by_chance(&[What::Asked], ITS_SERVERS_WORK),
         Group::new("strict, the first knows of no such name", conf)
             .upstreams(&pair(Habit::Says(3), Habit::Honest))
             .asks(&WHO[..1]),
@@ -107,7 +136,10 @@ fn all_at_once() {
         Group::new("all, one slow", conf)
             .upstreams(&pair(Habit::Slow(Duration::from_millis(200)), Habit::Honest))
             .asks(WHO),
-        Group::new("all, one fails", conf).upstreams(&pair(Habit::Says(2), Habit::Honest)).asks(WHO),
+        Group::new("all, one fails", conf)
+            .upstreams(&pair(Habit::Says(2), Habit::Honest))
+            .asks(WHO)
+            .throughout(&FAILED[..2], ITS_SERVERS_WORK),
         Group::new("all, one silent", conf).upstreams(&pair(Habit::Silent, Habit::Honest)).asks(WHO),
         Group::new("all, one closed", conf).upstreams(&pair(Habit::Closed, Habit::Honest)).asks(WHO),
     ])

@@ -2,7 +2,9 @@
 
 use nix::sys::signal::Signal;
 
-use crate::dns::ask::{ask, ask_name_of};
+use super::KEPT_LONGER;
+use crate::dns::ask::{Heard, ask, ask_name_of};
+use crate::dns::compare::{Outcome, What};
 use crate::dns::scenario::{Group, run};
 
 const HOSTS: &str = "127.0.0.1 localhost\n\
@@ -92,6 +94,28 @@ fn several_addresses() {
     ])
 }
 
+/// The addresses of each answer, in order.
+fn addresses(outcomes: &[Outcome]) -> Vec<Vec<String>> {
+    let addresses = |outcome: &Outcome| match &outcome.heard {
+        Heard::Message(message) => message.sections[0].iter().map(|record| record.data.clone()).collect(),
+        _ => Vec::new(),
+    };
+    outcomes.iter().map(addresses).collect()
+}
+
+#[test]
+fn orders_of_addresses() {
+    let asked = ["twin A"; 6];
+    let [theirs, ours] = hosts("no-round-robin", &["no-round-robin"]).asks(&asked).outcomes();
+    assert_eq!(addresses(&theirs), addresses(&ours));
+    for side in hosts("round robin", &[]).asks(&asked).outcomes() {
+        let mut first: Vec<_> = addresses(&side).into_iter().filter_map(|all| all.into_iter().next()).collect();
+        first.sort();
+        first.dedup();
+        assert_eq!(first, ["10.0.1.22", "10.0.1.23", "10.0.2.24"], "each comes first now and then");
+    }
+}
+
 #[test]
 fn files_that_change() {
     run(&[
@@ -124,7 +148,8 @@ fn files_that_change() {
             .write("hosts.d/three", "10.0.1.22 plotter.test\n")
             .ask("another file", ask("plotter.test A"))
             .until("10.0.1.22")
-            .ask("of a file that is gone", ask("scanner.test A")),
+            .ask("of a file that is gone", ask("scanner.test A"))
+            .by_chance(&[What::Asked], KEPT_LONGER),
         Group::new("addn-hosts, a folder", &["addn-hosts=FOLDER/hosts.d"])
             .file("hosts.d/one", "10.0.1.20 printer.test\n")
             .file("hosts.d/.hidden", "10.0.1.21 hidden.test\n")

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use dhcp::v4::code;
 
+use super::KEPT_LONGER;
 use crate::dns::ask::{ask, ask_name_of};
+use crate::dns::compare::What;
 use crate::dns::scenario::{Group, run};
 use crate::messages::{Message, discover, host, release, renew, select};
 
@@ -32,23 +34,32 @@ fn both_ways(group: Group, when: &str, name: &str, last: u8) -> Group {
         .ask(&step("PTR"), ask_name_of(&at(last)))
 }
 
+const DENIED: &str = "dnsmasq denies a name of a lease to who asks for another type, if it was not there before";
+const STRAY_SOA: &str = "dnsmasq adds the SOA of a name that was not there before";
+
+/// Who asked for a name before it was leased.
+fn denied(group: Group, step: &'static str) -> Group {
+    group.differs_at(step, &[What::Code, What::Bit("AA")], DENIED)
+}
+
 #[test]
 fn given_and_taken_back() {
     let steps = |group: Group| {
         let group = both_ways(group, "before", "pc", 100).dhcp(discover(1)).dhcp(named(1, 100, "pc"));
         let group = both_ways(group, "leased", "pc", 100).dhcp(renew(1, host(100)).with(code::HOST_NAME, b"pc2"));
         let group = both_ways(group, "another name", "pc2", 100).ask("the old one", ask("pc A"));
-        let group = group.dhcp_told(release(1, host(100))).ask("released", ask("pc2 A"));
+        let group = group.dhcp_told(release(1, host(100))).ask("released", ask("pc2 A")).until("NXDOMAIN");
+        let group = group.by_chance(&[What::Asked], KEPT_LONGER).by_chance(&[What::Authority], STRAY_SOA);
         group.ask("released: PTR", ask_name_of("10.0.1.100"))
     };
     run(&[
-        steps(group("leases", &[])),
-        steps(group("leases with a domain", &["domain=lan"])),
+        denied(steps(group("leases", &[])), "leased: AAAA"),
+        denied(steps(group("leases with a domain", &["domain=lan"])), "leased: AAAA"),
         steps(group("leases in a local domain", &["domain=lan", "local=/lan/", "bogus-priv", "domain-needed"])),
         steps(group("dhcp-fqdn", &["domain=lan", "dhcp-fqdn"])),
-        steps(group("dhcp-ttl", &["domain=lan", "dhcp-ttl=30"])),
-        steps(group("local-ttl", &["domain=lan", "local-ttl=40"])),
-        steps(group("dhcp-ttl over local-ttl", &["domain=lan", "local-ttl=40", "dhcp-ttl=30"])),
+        denied(steps(group("dhcp-ttl", &["domain=lan", "dhcp-ttl=30"])), "leased: AAAA"),
+        denied(steps(group("local-ttl", &["domain=lan", "local-ttl=40"])), "leased: AAAA"),
+        denied(steps(group("dhcp-ttl over local-ttl", &["domain=lan", "local-ttl=40", "dhcp-ttl=30"])), "leased: AAAA"),
     ])
 }
 
@@ -66,12 +77,15 @@ fn names_that_are_laid_down() {
     let group = group.dhcp(named(1, 101, "other"));
     let group = both_ways(group, "reserved and leased", "one", 101).ask("what it said", ask("other A"));
     let group = group.dhcp(discover(2)).dhcp(named(2, 100, "says-two"));
+    let group = denied(group, "reserved and leased: AAAA");
     run(&[both_ways(group, "a name alone", "two", 100)
         .dhcp(named(3, 103, "three"))
         .ask("its own name", ask("three.lan A"))
         .ask("MX of a lease", ask("three.lan MX"))
         .ask("ANY of a lease", ask("three.lan ANY"))
-        .ask("below a lease", ask("below.three.lan A"))])
+        .ask("below a lease", ask("below.three.lan A"))
+        .by_chance(&[What::Authority], STRAY_SOA)
+        .by_chance(&[What::Asked], KEPT_LONGER)])
 }
 
 #[test]

@@ -1,23 +1,30 @@
 //! What is not asked, not believed or changed on the way.
 
+use super::{BY_QUESTION, OUR_OPTIONS, OWN_AD};
 use crate::dns::ask::{ask, ask_name_of};
+use crate::dns::compare::What;
 use crate::dns::habits::Habit;
 use crate::dns::scenario::{Group, run};
 use crate::dns::upstream::Upstream;
 
+const PRIVATE: &[What] = &[What::Bit("AA"), What::Authority, What::Asked];
+const ANY_TYPE: &str = "names of private addresses are no business of others, whatever is asked of them (RFC 6303)";
+
 #[test]
 fn what_is_not_asked() {
     run(&[
-        Group::new("domain-needed", &["domain-needed"]).asks(&[
-            "pointed A",
-            "pointed AAAA",
-            "pointed MX",
-            "pointed NS",
-            "pointed ANY",
-            "com NS",
-            "com DS",
-            "v4.example.net A",
-        ]),
+        Group::new("domain-needed", &["domain-needed"])
+            .asks(&[
+                "pointed A",
+                "pointed AAAA",
+                "pointed MX",
+                "pointed NS",
+                "pointed ANY",
+                "com NS",
+                "com DS",
+                "v4.example.net A",
+            ])
+            .by_chance(&[What::Asked], "a DS record is its parent's, and asked for by itself"),
         Group::new("bogus-priv", &["bogus-priv"])
             .ask("10", ask_name_of("10.1.2.3"))
             .ask("172.16", ask_name_of("172.16.2.3"))
@@ -39,7 +46,9 @@ fn what_is_not_asked() {
             .ask("a part of 10", ask("1.10.in-addr.arpa PTR"))
             .ask("TXT of 10", ask("3.2.1.10.in-addr.arpa TXT"))
             .ask("SOA of 10", ask("10.in-addr.arpa SOA"))
-            .ask("forward", ask("private.example.net A")),
+            .ask("forward", ask("private.example.net A"))
+            .differs_at("TXT of 10", PRIVATE, ANY_TYPE)
+            .differs_at("SOA of 10", PRIVATE, ANY_TYPE),
         Group::new("filterwin2k", &["filterwin2k"]).asks(&[
             "_ldap._tcp.example.net SRV",
             "_sip._tcp.example.net SRV",
@@ -69,14 +78,20 @@ fn types_that_are_left_out() {
         "nowhere.example.net A",
     ];
     let laid = ["host-record=laid.lan,10.0.1.77,fd01::77", "txt-record=laid.lan,text"];
-    let group =
-        |name: &'static str, line: &str| Group::new(name, &[&laid[..], &[line]].concat()).asks(names).asks(&names[..2]);
+    let group = |name: &'static str, line: &str| {
+        let group = Group::new(name, &[&laid[..], &[line]].concat()).asks(names).asks(&names[..2]);
+        group.by_chance(&[What::Asked], BY_QUESTION)
+    };
     run(&[
         group("filter-A", "filter-A"),
         group("filter-AAAA", "filter-AAAA"),
         group("filter-rr=TXT", "filter-rr=TXT,MX"),
         group("filter-rr=ANY", "filter-rr=ANY"),
-        group("filter-rr=CNAME", "filter-rr=CNAME"),
+        group("filter-rr=CNAME", "filter-rr=CNAME").differs_at(
+            "alias.example.net AAAA",
+            &[What::Answer],
+            "dnsmasq filters what comes, and tells an alias out of its cache",
+        ),
     ])
 }
 
@@ -96,6 +111,7 @@ fn private_addresses_from_outside() {
         "linklocal6.example.net AAAA",
         "loopback6.example.net AAAA",
         "mapped.example.net AAAA",
+        "nothing6.example.net AAAA",
         "to-private.example.net A",
         "www.example.net A",
         "public.example.net A",
@@ -142,7 +158,8 @@ fn addresses_that_mean_something_else() {
             .upstreams(&[Upstream::new(11), Upstream::new(12)])
             .ask("ignored", ask("bogus.example.net A"))
             .unanswered()
-            .ask("another one", ask("www.example.net A")),
+            .ask("another one", ask("www.example.net A"))
+            .by_chance(&[What::Asked], "a server whose answer is ignored is asked again, and others beside it"),
     ])
 }
 
@@ -161,12 +178,18 @@ fn what_goes_along() {
             .ask("nobody cares", ask("secure.example.net A"))
             .ask("DO and secure", ask("secure.example.net A").dnssec_ok())
             .ask("TCP", ask("sip.example.net A").tcp())
+            .throughout(&[What::AskedBits], OWN_AD)
+            .throughout(&[What::AskedOptions], OUR_OPTIONS)
     };
     run(&[
         questions(Group::new("add-cpe-id", &["add-cpe-id=the-box"])),
         questions(Group::new("strip-subnet", &["strip-subnet"])),
         questions(Group::new("strip-mac", &["strip-mac"])),
-        questions(Group::new("proxy-dnssec", &["proxy-dnssec"])),
+        questions(Group::new("proxy-dnssec", &["proxy-dnssec"])).differs_at(
+            "AD again",
+            &[What::Bit("AD")],
+            "AD is kept with the answer",
+        ),
     ])
 }
 
@@ -176,5 +199,6 @@ fn servers_that_ask_us() {
     run(&[Group::new("dns-loop-detect", &["dns-loop-detect", "server=10.9.0.12"])
         .upstreams(&[Upstream::new(11).always(Habit::Loops(us)), Upstream::new(12)])
         .ask("past it", ask("who.example.net A"))
+        .varies(What::Asked, "whether a server leads back is found out when it is first asked")
         .ask("past it again", ask("who2.example.net A"))])
 }

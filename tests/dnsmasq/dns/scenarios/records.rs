@@ -1,7 +1,14 @@
 //! Records that are laid down by options.
 
+use super::BY_QUESTION;
 use crate::dns::ask::{ask, ask_name_of};
+use crate::dns::compare::What;
 use crate::dns::scenario::{Group, run};
+
+const ANY_ORDER: &str = "any order of sets is right";
+const FOLLOWED: &str = "an alias of ours is followed to names that others know";
+const OTHERS: &str = "an alias of others gets no addresses of ours: its answer stays what they said";
+const SO_SAID: &str = "all that is laid down for the domain";
 
 #[test]
 fn hosts() {
@@ -72,12 +79,15 @@ fn hosts() {
             "wild.lan A",
             "to-address.lan A",
         ])
-        .ask("PTR", ask_name_of("10.0.1.50")),
-        Group::new("an outside alias to a name of ours", &["host-record=here.lan,10.0.1.50"]).asks(&[
-            "to-local.example.net A",
-            "to-local.example.net A",
-            "here.lan A",
-        ]),
+        .ask("PTR", ask_name_of("10.0.1.50"))
+        .differs_at("alias.lan ANY", &[What::Order], ANY_ORDER)
+        .differs_at("outside.lan A", &[What::Bit("AA"), What::Answer, What::Asked], FOLLOWED)
+        .differs_at("nowhere.lan A", &[What::Bit("AA"), What::Code, What::Asked], FOLLOWED)
+        .by_chance(&[What::Authority], FOLLOWED),
+        Group::new("an outside alias to a name of ours", &["host-record=here.lan,10.0.1.50"])
+            .asks(&["to-local.example.net A", "to-local.example.net A", "here.lan A"])
+            .differs_at("to-local.example.net A", &[What::Bit("AA"), What::Code, What::Answer], OTHERS)
+            .by_chance(&[What::Authority], "dnsmasq adds the SOA of a name that was not there before"),
         Group::new("a name of ours that is outside too", &["host-record=www.example.net,10.0.1.50"]).asks(&[
             "www.example.net A",
             "www.example.net AAAA",
@@ -140,7 +150,8 @@ fn other_kinds() {
         "nothing.lan MX",
         "_tcp.lan A",
     ])
-    .ask("PTR by record", ask_name_of("10.0.1.99"))])
+    .ask("PTR by record", ask_name_of("10.0.1.99"))
+    .differs_at("lan ANY", &[What::Order], ANY_ORDER)])
 }
 
 #[test]
@@ -177,11 +188,16 @@ fn addresses_of_domains() {
         "www.example.net A",
         "pointed A",
     ];
-    let group = |name: &'static str, lines: &[&str]| Group::new(name, lines).asks(names);
+    let group =
+        |name: &'static str, lines: &[&str]| Group::new(name, lines).asks(names).by_chance(&[What::Asked], BY_QUESTION);
     run(&[
         group("an address", &["address=/blocked.test/10.1.1.1"]),
         group("two addresses", &["address=/blocked.test/10.1.1.1", "address=/blocked.test/10.1.1.2"]),
-        group("both families", &["address=/blocked.test/10.1.1.1", "address=/blocked.test/fd01::99"]),
+        group("both families", &["address=/blocked.test/10.1.1.1", "address=/blocked.test/fd01::99"]).differs_at(
+            "blocked.test ANY",
+            &[What::Answer],
+            SO_SAID,
+        ),
         group("IPv6 alone", &["address=/blocked.test/fd01::99"]),
         group("none", &["address=/blocked.test/"]),
         group("null", &["address=/blocked.test/#"]),
@@ -191,7 +207,11 @@ fn addresses_of_domains() {
         group("all but one", &["address=/#/10.1.1.1", "server=/example.net/#"]),
         group("a star", &["address=/*blocked.test/10.1.1.1"]),
         group("below a star", &["address=/*.blocked.test/10.1.1.1"]),
-        group("all, both", &["address=/#/10.1.1.1", "address=/#/fd01::99"]),
+        group("all, both", &["address=/#/10.1.1.1", "address=/#/fd01::99"]).differs_at(
+            "blocked.test ANY",
+            &[What::Answer],
+            SO_SAID,
+        ),
         group("laid down below it", &["address=/blocked.test/10.1.1.1", "host-record=below.blocked.test,10.0.1.50"]),
         group("all null, a name laid down", &["address=/#/", "host-record=blocked.test,10.0.1.50"]),
         group("local below an address", &["address=/test/10.1.1.1", "local=/blocked.test/"]),
@@ -275,7 +295,8 @@ fn synthesized() {
     .ask("PTR, bare", ask_name_of("10.0.3.5"))
     .ask("PTR, beyond", ask_name_of("10.0.3.100"))
     .ask("PTR, counted", ask_name_of("10.0.4.12"))
-    .ask("PTR, IPv6", ask_name_of("fd01::7"))])
+    .ask("PTR, IPv6", ask_name_of("fd01::7"))
+    .by_chance(&[What::Asked], BY_QUESTION)])
 }
 
 #[test]
@@ -290,6 +311,8 @@ fn about_the_server() {
             .ask("hostname.bind", ask("hostname.bind TXT").class(3))
             .ask("version in class IN", ask("version.bind TXT"))
             .ask("A of version", ask("version.bind A").class(3))
+            .by_chance(&[What::Answer], "we are who we are, and count what we answered")
+            .by_chance(&[What::Code, What::Bit("AA")], "names of class CH are none of class IN")
     };
     run(&[group("CH", &[]), group("no-ident", &["no-ident"])])
 }

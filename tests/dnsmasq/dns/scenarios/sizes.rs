@@ -1,6 +1,8 @@
 //! Answers that do not fit, EDNS, and TCP.
 
+use super::{BY_TCP, FAILED, ITS_SERVERS_WORK};
 use crate::dns::ask::ask;
+use crate::dns::compare::What;
 use crate::dns::habits::Habit;
 use crate::dns::scenario::{Group, run};
 use crate::dns::upstream::Upstream;
@@ -20,6 +22,8 @@ fn large_answers() {
             .ask("many", ask("many.example.net A").edns(1232))
             .ask("many by TCP", ask("many.example.net A").tcp())
             .ask("many again", ask("many.example.net A").edns(1232))
+            .throughout(&[What::Answer, What::Asked], BY_TCP)
+            .by_chance(&[What::Edns], "RFC 6891 section 7: with EDNS to whom asks with it, and our own size")
     };
     run(&[
         steps(Group::new("large", &[])),
@@ -27,6 +31,17 @@ fn large_answers() {
         steps(Group::new("edns-packet-max=4096", &["edns-packet-max=4096"])),
         steps(Group::new("edns-packet-max below 512", &["edns-packet-max=200"])),
     ])
+}
+
+#[test]
+fn sizes_told_to_servers() {
+    for (line, size) in [("edns-packet-max=600", 600), ("edns-packet-max=1400", 1400), ("edns-packet-max=200", 512)] {
+        let group = Group::new(line, &[line]).ask("EDNS", ask("www.example.net A").edns(4096));
+        for side in group.outcomes() {
+            let sizes = side.iter().flat_map(|outcome| &outcome.asked).filter_map(|asked| asked.edns.as_ref());
+            assert!(sizes.clone().all(|edns| edns.size == size), "{line}: {:?}", sizes.collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]
@@ -39,11 +54,18 @@ fn truncated_upstream() {
             .ask("by EDNS", ask("three.example.net A").edns(1232))
             .ask("by TCP", ask("two.example.net A").tcp())
             .ask("by UDP then", ask("two.example.net A"))
+            .throughout(&[What::Bit("TC")], BY_TCP)
+            .by_chance(&[What::Asked], BY_TCP)
     };
     run(&[
-        group("truncates all", Habit::Truncates),
-        group("truncates, with some of it", Habit::TruncatesLate),
-        group("truncates, and has no TCP", Habit::TruncatesAlone),
+        group("truncates all", Habit::Truncates).throughout(&[What::Answer], BY_TCP),
+        group("truncates, with some of it", Habit::TruncatesLate).throughout(&[What::Answer], BY_TCP),
+        group("truncates, and has no TCP", Habit::TruncatesAlone)
+            .throughout(
+                &[What::Code, What::Edns],
+                "a server that does not tell the whole fails, and the client hears why",
+            )
+            .differs_at("by TCP", &[What::Heard], "the client hears SERVFAIL, where dnsmasq hangs up"),
     ])
 }
 
@@ -58,7 +80,12 @@ fn old_servers() {
             .ask("and without", ask("v4.example.net A"))
             .ask("with EDNS, another", ask("two.example.net A").edns(1232))
     };
-    run(&[group("FORMERR to EDNS", Habit::NoEdns), group("ignores EDNS", Habit::IgnoresEdns)])
+    run(&[
+        group("FORMERR to EDNS", Habit::NoEdns)
+            .throughout(&[What::Code, What::Answer, What::Asked, What::Edns], "it is asked without EDNS then"),
+        group("ignores EDNS", Habit::IgnoresEdns)
+            .throughout(&[What::Edns], "RFC 6891 section 7: whoever asks with EDNS is answered with it"),
+    ])
 }
 
 #[test]
@@ -77,12 +104,15 @@ fn over_tcp_from_several() {
             .ask("not cached", ask("example.net TXT").tcp()),
         Group::new("TCP, the first server closed", &["server=10.9.0.12"])
             .upstreams(&[Upstream::new(11).always(Habit::Closed), Upstream::new(12)])
-            .ask("one", ask("who.example.net A").tcp()),
+            .ask("one", ask("who.example.net A").tcp())
+            .by_chance(&[What::Asked], ITS_SERVERS_WORK),
         Group::new("TCP, the first server fails", &["server=10.9.0.12"])
             .upstreams(&[Upstream::new(11).always(Habit::Says(2)), Upstream::new(12)])
-            .ask("one", ask("who.example.net A").tcp()),
+            .ask("one", ask("who.example.net A").tcp())
+            .throughout(&FAILED[..3], ITS_SERVERS_WORK),
         Group::new("TCP, the first server hangs up", &["server=10.9.0.12"])
             .upstreams(&[Upstream::new(11).always(Habit::Silent), Upstream::new(12)])
-            .ask("one", ask("who.example.net A").tcp()),
+            .ask("one", ask("who.example.net A").tcp())
+            .by_chance(&[What::Asked], ITS_SERVERS_WORK),
     ])
 }
