@@ -327,7 +327,7 @@ fn listed(paths: &[PathBuf]) -> Vec<PathBuf> {
         }
         let entries = fs::read_dir(path).into_iter().flatten().flatten();
         let counts = |name: &str| {
-            !name.ends_with('~') && !name.starts_with('.') && !(name.starts_with('#') && name.ends_with('#'))
+            !(name.ends_with('~') || name.starts_with('.') || name.starts_with('#') && name.ends_with('#'))
         };
         let inside = entries.filter(|entry| counts(&entry.file_name().to_string_lossy())).map(|entry| entry.path());
         let mut inside: Vec<PathBuf> = inside.filter(|path| path.is_file()).collect();
