@@ -123,3 +123,89 @@ fn ends(expiry: Expiry, (wall, running): (UnixSecs, Instant)) -> Option<Instant>
 fn wall() -> UnixSecs {
     UnixSecs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
+
+#[cfg(test)]
+mod tests {
+    use config::{Config, Dhcp};
+    use leases::{Binding, State};
+    use mac::Mac;
+
+    use super::*;
+    use crate::dhcp::About;
+
+    fn record(client: u8, last: u8, name: Option<&str>) -> Record {
+        let mac = Mac([2, 0, 0, 0, 0, client]);
+        let hostname = name.map(str::to_owned);
+        let (key, granted) = (ClientKey::Mac(mac), wall());
+        let binding = Binding { key, mac, client_id: None, hostname, granted, lease_secs: 3600 };
+        Record { address: address(last), state: State::Bound(binding) }
+    }
+
+    fn address(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 1, last)
+    }
+
+    fn names() -> (Names, Orders) {
+        let text = "[network]\nbridge = \"net\"\naddress = \"10.0.1.1/24\"\n[dhcp]\ndomain = \"lan\"\n";
+        let around = config::ThisHost { interfaces: Vec::new };
+        let Config { dhcp, .. } =
+            config::load_text(Some(&config::TextFile::new("test", text)), &config::Flags::default(), &around)
+                .unwrap()
+                .config;
+        let dhcp: Dhcp = dhcp.expect("it is on");
+        let orders = Orders::default();
+        (Names::new(orders.clone(), dhcp), orders)
+    }
+
+    fn given(record: Record, renewal: bool) -> LeaseChange {
+        LeaseChange::Given {
+            record,
+            renewal,
+            about: Box::new(About { domain: Some("lan".into()), ..About::default() }),
+        }
+    }
+
+    /// What the service is told, in words.
+    fn told(orders: &Orders) -> Vec<String> {
+        let word = |order| match order {
+            Order::LeaseGiven(Lease { address, name, domain, ends }) => {
+                assert!(ends.is_some());
+                format!("{name}.{} {address}", domain.expect("it has one"))
+            }
+            Order::LeaseEnded(address) => format!("- {address}"),
+            Order::Watch(address) => format!("watch {address}"),
+            _ => unreachable!("nothing else is about leases"),
+        };
+        orders.take().into_iter().map(word).collect()
+    }
+
+    #[test]
+    fn leases_that_are_known_have_the_domain_of_their_range() {
+        let (mut names, orders) = names();
+        names.take(LeaseChange::Known(vec![
+            record(1, 7, Some("Box")),
+            record(2, 8, None),
+            record(3, 9, Some("no.label")),
+        ]));
+        assert_eq!(told(&orders), ["box.lan 10.0.1.7"]);
+    }
+
+    #[test]
+    fn a_name_is_one_machines_and_a_machine_has_one_address() {
+        let (mut names, orders) = names();
+        names.take(given(record(1, 7, Some("box")), false));
+        assert_eq!(told(&orders), ["box.lan 10.0.1.7", "watch 10.0.1.7"]);
+        names.take(given(record(1, 7, Some("box")), true));
+        assert_eq!(told(&orders), ["box.lan 10.0.1.7"], "it ends later now");
+        names.take(given(record(2, 8, Some("BOX")), true));
+        assert_eq!(told(&orders), ["- 10.0.1.7", "box.lan 10.0.1.8"]);
+        names.take(given(record(2, 9, Some("box")), true));
+        assert_eq!(told(&orders), ["- 10.0.1.8", "box.lan 10.0.1.9"]);
+        names.take(given(record(2, 9, None), true));
+        assert_eq!(told(&orders), ["- 10.0.1.9"]);
+        names.take(LeaseChange::Ended(address(9)));
+        names.take(LeaseChange::Elsewhere(address(20)));
+        assert_eq!(told(&orders), ["- 10.0.1.9", "watch 10.0.1.20"]);
+        assert!(names.by_name.is_empty() && names.by_key.len() == 1);
+    }
+}

@@ -347,8 +347,7 @@ impl Edge {
                 }
             }
             Effect::Ask { token, server, by: Transport::Udp, octets } => {
-                if let Err(error) = self.upstream.ask(self, (token, server), &octets, lost) {
-                    self.complain(&error);
+                if self.upstream.ask(self, (token, server), &octets, lost).is_err() {
                     lost.push(token);
                 }
             }
@@ -430,5 +429,9 @@ impl Hear for Edge {
     fn unreachable(&self, token: Token) {
         self.guarded(|| self.resolver.borrow_mut().handle_unreachable(Instant::now(), token));
         self.orders.wake();
+    }
+
+    fn trouble(&self, error: &io::Error) {
+        self.complain(error);
     }
 }

@@ -45,6 +45,8 @@ const HEARS: Interest = Interest::READABLE.add(Interest::ERROR);
 pub(super) trait Hear {
     fn answer(&self, token: Token, octets: &[u8]);
     fn unreachable(&self, token: Token);
+    /// We cannot ask as we would.
+    fn trouble(&self, error: &io::Error);
 }
 
 pub(super) struct Upstream {
@@ -154,8 +156,11 @@ impl Upstream {
                 sockets.push(out.clone());
                 Ok(out)
             }
-            // Better one that has served long than none.
-            Err(error) => sockets.first().cloned().ok_or(error),
+            // Better one that is used for more than it should be than none.
+            Err(error) => {
+                hear.trouble(&error);
+                sockets.first().cloned().ok_or(error)
+            }
         }
     }
 
