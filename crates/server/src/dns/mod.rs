@@ -27,7 +27,7 @@ use dns::settings::{Route, Server, Settings, To};
 use dns::{Client, Effect, Handled, Resolver, Token, Transport};
 use journal::Step;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 
 use crate::dns_log::{DnsLog, DnsNote};
 use crate::net::DnsSockets;
@@ -133,6 +133,8 @@ struct Edge {
     /// What the resolver has of the two.
     in_force: RefCell<(Settings, Vec<Server>)>,
     tcp_asks: RefCell<HashMap<Token, AbortHandle>>,
+    /// Queries for which there was no socket just now.
+    postponed: RefCell<Vec<(Token, Server, Vec<u8>)>>,
     log: RefCell<Option<DnsLog>>,
     reporter: Reporter,
     /// What has been said, and is not said again.
@@ -157,6 +159,7 @@ impl Edge {
             settings: RefCell::default(),
             in_force: RefCell::new((config.settings.clone(), Vec::new())),
             tcp_asks: RefCell::default(),
+            postponed: RefCell::default(),
             log: RefCell::default(),
             reporter,
             said: RefCell::default(),
@@ -177,6 +180,12 @@ impl Edge {
                 return;
             }
             self.flush();
+            let postponed = self.postponed.take();
+            if !postponed.is_empty() {
+                // Sockets that make room are closed by their tasks.
+                yield_now().await;
+                self.ask_again(postponed);
+            }
             let due = self.resolver.borrow().poll_timeout();
             if let Some(due) = due.filter(|due| *due != timer.deadline().into_std()) {
                 timer.as_mut().reset(due.into());
@@ -347,8 +356,12 @@ impl Edge {
                 }
             }
             Effect::Ask { token, server, by: Transport::Udp, octets } => {
-                if self.upstream.ask(self, (token, server), &octets, lost).is_err() {
-                    lost.push(token);
+                match self.upstream.ask(self, (token, server), &octets, lost) {
+                    Err(error) if upstream::is_limit(&error) => {
+                        self.postponed.borrow_mut().push((token, server, octets));
+                    }
+                    Err(_) => lost.push(token),
+                    Ok(()) => {}
                 }
             }
             Effect::Ask { token, server, by: Transport::Tcp, octets } => {
@@ -367,9 +380,22 @@ impl Edge {
             Effect::LookedUp { client, name, kind, outcome } => self.reporter.looked_up(client, &name, kind, outcome),
             Effect::Over { token } => match self.tcp_asks.borrow_mut().remove(&token) {
                 Some(task) => task.abort(),
-                None => self.upstream.over(token),
+                None => {
+                    self.postponed.borrow_mut().retain(|(other, ..)| *other != token);
+                    self.upstream.over(token);
+                }
             },
         }
+    }
+
+    fn ask_again(self: &Rc<Edge>, postponed: Vec<(Token, Server, Vec<u8>)>) {
+        let mut lost = Vec::new();
+        for (token, server, octets) in postponed {
+            if self.upstream.ask(self, (token, server), &octets, &mut lost).is_err() {
+                lost.push(token);
+            }
+        }
+        lost.into_iter().for_each(|token| self.unreachable(token));
     }
 
     async fn ask_by_tcp(self: Rc<Edge>, token: Token, server: Server, octets: Vec<u8>) {

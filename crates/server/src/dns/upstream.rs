@@ -57,6 +57,10 @@ pub(super) struct Upstream {
     fresh: RefCell<HashMap<Server, Vec<Rc<Out>>>>,
     /// All that may be open, the oldest first, without those that stay.
     all: RefCell<VecDeque<(Weak<Out>, AbortHandle)>>,
+    /// So many of these at once.
+    most: Cell<usize>,
+    /// One of them is being closed as there was no room for another.
+    makes_room: Cell<bool>,
     /// Where the answer to a query is to come, and its id.
     asked: RefCell<HashMap<Token, (Rc<Out>, u16)>>,
     buffer: Rc<RefCell<Vec<u8>>>,
@@ -86,6 +90,8 @@ impl Upstream {
             random: RefCell::new(Random::new(seed)),
             fresh: RefCell::default(),
             all: RefCell::default(),
+            most: Cell::new(SOCKETS),
+            makes_room: Cell::default(),
             asked: RefCell::default(),
             buffer: Rc::new(RefCell::new(vec![0; 1 << 16])),
         }
@@ -101,7 +107,7 @@ impl Upstream {
     /// Sends a query. `lost`: takes those before it of which the kernel says just now that they reached nobody.
     ///
     /// # Errors
-    /// When it has no way to go. `ConnectionRefused`: the server's host says that nobody listens.
+    /// When it has no way to go. One of [`is_limit`]: for now; there is more room after a turn of others.
     pub fn ask<H: Hear + 'static>(
         &self,
         hear: &Rc<H>,
@@ -134,32 +140,38 @@ impl Upstream {
     }
 
     fn socket<H: Hear + 'static>(&self, hear: &Rc<H>, server: Server) -> io::Result<Rc<Out>> {
-        let mut fresh = self.fresh.borrow_mut();
-        if !fresh.contains_key(&server) {
-            // Servers that are no longer asked are forgotten sooner or later.
-            fresh.retain(|_, sockets| sockets.iter().any(|out| out.is_fresh()));
-        }
-        let sockets = fresh.entry(server).or_default();
-        sockets.retain(|out| out.is_fresh());
-        let choice = self.random.borrow_mut().below(CHOICE) as usize;
         let port = self.port_of(server);
-        let usable = if port.is_some() { sockets.first() } else { sockets.get(choice) };
-        if let Some(out) = usable {
-            return Ok(out.clone());
-        }
-        let opened = match self.open(hear, server, port) {
-            Err(error) if is_limit(&error) && self.close_oldest() => self.open(hear, server, port),
-            opened => opened,
+        let spare = {
+            let mut fresh = self.fresh.borrow_mut();
+            if !fresh.contains_key(&server) {
+                // Servers that are no longer asked are forgotten sooner or later.
+                fresh.retain(|_, sockets| sockets.iter().any(|out| out.is_fresh()));
+            }
+            let sockets = fresh.entry(server).or_default();
+            sockets.retain(|out| out.is_fresh());
+            let choice = if port.is_some() { 0 } else { self.random.borrow_mut().below(CHOICE) as usize };
+            if let Some(out) = sockets.get(choice) {
+                return Ok(out.clone());
+            }
+            sockets.first().cloned()
         };
-        match opened {
+        if let Some(spare) = spare.as_ref().filter(|_| self.is_full()) {
+            return Ok(spare.clone());
+        }
+        match self.open(hear, server, port) {
             Ok(out) => {
-                sockets.push(out.clone());
+                self.makes_room.set(false);
+                self.fresh.borrow_mut().entry(server).or_default().push(out.clone());
                 Ok(out)
             }
-            // Better one that is used for more than it should be than none.
             Err(error) => {
                 hear.trouble(&error);
-                sockets.first().cloned().ok_or(error)
+                if spare.is_none() && is_limit(&error) && !self.makes_room.replace(true) {
+                    // From now on with fewer. The room that is made is there once others had their turn.
+                    self.most.set(self.all.borrow().len().saturating_sub(1).max(1));
+                    self.close_oldest();
+                }
+                spare.ok_or(error)
             }
         }
     }
@@ -172,9 +184,15 @@ impl Upstream {
         })
     }
 
+    /// No more sockets can be open.
+    fn is_full(&self) -> bool {
+        let mut all = self.all.borrow_mut();
+        all.retain(|(_, task)| !task.is_finished());
+        all.len() >= self.most.get()
+    }
+
     fn open<H: Hear + 'static>(&self, hear: &Rc<H>, server: Server, port: Option<u16>) -> io::Result<Rc<Out>> {
-        self.all.borrow_mut().retain(|(_, task)| !task.is_finished());
-        if self.all.borrow().len() >= SOCKETS {
+        if self.is_full() {
             self.close_oldest();
         }
         let socket = match (port, self.ports.get().range) {
@@ -212,14 +230,15 @@ impl Upstream {
         Err(failed)
     }
 
-    /// Gives up the oldest socket, with what is waited for there. `false`: there is none.
-    fn close_oldest(&self) -> bool {
-        let Some((out, task)) = self.all.borrow_mut().pop_front() else { return false };
+    /// Gives up the oldest socket, with what is waited for there.
+    fn close_oldest(&self) {
+        let Some((out, task)) = self.all.borrow_mut().pop_front() else { return };
         task.abort();
         if let Some(out) = out.upgrade() {
             out.is_closed.set(true);
+            self.asked.borrow_mut().retain(|_, (other, _)| !Rc::ptr_eq(&out, other));
+            self.fresh.borrow_mut().values_mut().for_each(|all| all.retain(|other| !Rc::ptr_eq(&out, other)));
         }
-        true
     }
 }
 
