@@ -95,12 +95,23 @@ pub(super) struct Replies {
     octets: Vec<Vec<u8>>,
     to: Vec<SockAddr>,
     count: usize,
+    // For the time of a call only.
+    parts: Box<[libc::iovec]>,
+    heads: Box<[libc::mmsghdr]>,
 }
 
 impl Replies {
     fn new() -> Replies {
         let nobody = SockAddr::from(SocketAddr::from(([0, 0, 0, 0], 0)));
-        Replies { octets: (0..BURST).map(|_| Vec::with_capacity(512)).collect(), to: vec![nobody; BURST], count: 0 }
+        // SAFETY: plain old data, for which zeros are values.
+        let (parts, heads): (Vec<_>, Vec<_>) = unsafe { (vec![zeroed(); BURST], vec![zeroed(); BURST]) };
+        Replies {
+            octets: (0..BURST).map(|_| Vec::with_capacity(512)).collect(),
+            to: vec![nobody; BURST],
+            count: 0,
+            parts: parts.into(),
+            heads: heads.into(),
+        }
     }
 
     /// A buffer for the next reply; it counts once [`Replies::push`] is called. At most [`BURST`] may be pushed.
@@ -120,10 +131,9 @@ impl Replies {
     /// Sends all. A reply that cannot be sent is lost, as replies are: who asked asks again.
     pub fn send(&mut self, socket: BorrowedFd<'_>) {
         let count = std::mem::take(&mut self.count);
-        // SAFETY: plain old data, for which zeros are values.
-        let (mut parts, mut heads): ([libc::iovec; BURST], [libc::mmsghdr; BURST]) = unsafe { (zeroed(), zeroed()) };
+        let Replies { octets, to, parts, heads, .. } = self;
         for at in 0..count {
-            let (octets, to) = (&self.octets[at], &self.to[at]);
+            let (octets, to) = (&octets[at], &to[at]);
             parts[at] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
             let head = &mut heads[at].msg_hdr;
             head.msg_name = to.as_ptr().cast_mut().cast();
