@@ -17,7 +17,7 @@ fn a_machine_resolves_its_own_name_and_the_worlds_as_soon_as_it_has_its_address(
     let _turn = beside_others();
     let scene = Scene::new("names");
     answer_as_the_world(&scene);
-    scene.serve(&format!(
+    let server = scene.serve(&format!(
         "--conf-file= --interface=net --bind-interfaces --no-hosts --no-resolv --server={} --domain=lan.test \
          --local=/lan.test/ --host-record=boot.lan.test,10.0.1.1 --dhcp-host=52:54:00:6c:00:01,alpha,10.0.1.77 \
          --dhcp-range=10.0.1.70,10.0.1.79 --dhcp-leasefile={}",
@@ -29,6 +29,7 @@ fn a_machine_resolves_its_own_name_and_the_worlds_as_soon_as_it_has_its_address(
     let command_line = format!("console=ttyS0 lanboot.lookup={asks}");
     vm.hardware.kernel = Some(Kernel { image: guest("vmlinuz"), initrd: guest("initrd.img"), command_line });
     let vms = scene.boot(vec![vm], "nobody.lan.test: .*NXDOMAIN");
+    server.stop();
     let serial = console(&vms[0]);
     for answer in [
         "alpha: Address: 10.0.1.77",
