@@ -47,8 +47,8 @@ struct Step {
     name: String,
     deed: Deed,
     patience: [Patience; 2],
-    /// Asked until the answer has this in it.
-    until: Option<&'static str>,
+    /// Asked until the answer has this in it: `true`; or has it no more.
+    until: Option<(&'static str, bool)>,
     allowed: Vec<Allowed>,
 }
 
@@ -204,7 +204,13 @@ impl Group {
 
     /// The question before is asked until the answer has this in it.
     pub fn until(mut self, text: &'static str) -> Group {
-        self.last().until = Some(text);
+        self.last().until = Some((text, true));
+        self
+    }
+
+    /// The question before is asked until the answer has this in it no more.
+    pub fn until_without(mut self, text: &'static str) -> Group {
+        self.last().until = Some((text, false));
         self
     }
 
@@ -341,7 +347,7 @@ impl Step {
         loop {
             let (heard, tries) = side.ask(ask, self.patience[usize::from(side.which == Which::Lanboot)]);
             let asked = side.asked();
-            let done = self.until.is_none_or(|until| heard.to_string().contains(until));
+            let done = self.until.is_none_or(|(text, there)| heard.to_string().contains(text) == there);
             if done || Instant::now() > deadline {
                 // How often it took is left to chance.
                 let asked = if self.until.is_some() { Vec::new() } else { asked };
