@@ -5,12 +5,14 @@ mod arena;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::Rcode;
 use crate::answer::{Age, Answer};
 use crate::query::Key;
 use crate::settings::{Caching, Stale};
+use crate::{Class, Rcode, Rtype};
 
-/// Answers by name, type, class, DO and CD. That a name does not exist is known for all types at once (RFC 8020 says why).
+/// Answers by name, type, class, DO and CD. That a name does not exist is known for all types at once (RFC 8020 says why),
+/// if that was said when addresses of IPv4 were asked for: of types that they do not know, AAAA above all, broken servers
+/// say that the name does not exist (RFC 4074 section 4.2). An answer with records counts before such a denial.
 ///
 /// Answers out of date stay until their place is needed, or they are asked for. Which one makes room is decided by a clock's
 /// hand: it leaves out, once, those that were asked for since it last came by.
@@ -67,6 +69,13 @@ struct Entry {
     used: bool,
 }
 
+impl Entry {
+    /// That there is no such name.
+    fn is_for_all(&self) -> bool {
+        self.marks & ALL_KINDS != 0
+    }
+}
+
 const DNSSEC_OK: u8 = 1;
 const CHECKING_DISABLED: u8 = 2;
 const ALL_KINDS: u8 = 4;
@@ -96,21 +105,26 @@ impl Cache {
     /// What is known of this, if it still holds, or may be told though it does not.
     pub fn get(&mut self, now: Instant, key: &Key<'_>) -> Option<Hit<'_>> {
         let now = self.seconds(now);
-        let at = self.find(key, self.hasher.hash_one(key.name), false)?;
-        let entry = &self.entries[at];
-        let age = now.saturating_sub(entry.made);
-        let age = match age.checked_sub(entry.lives) {
-            None => Age::Fresh(age),
-            Some(late) if late < self.longest_stale() => Age::Stale,
-            Some(_) => {
-                self.remove(at);
-                self.counts.expired += 1;
-                return None;
-            }
-        };
+        let hash = self.hasher.hash_one(key.name);
+        let exact = self.find(key, Some(key.kind), hash, |entry, _| !entry.is_for_all());
+        let mut known = exact.and_then(|at| self.holding(now, at));
+        if !matches!(known, Some((_, Age::Fresh(_)))) {
+            let denial = self.find(key, None, hash, |entry, _| entry.is_for_all());
+            let denial = denial.and_then(|at| self.holding(now, at));
+            known = denial.filter(|(_, age)| known.is_none() || *age != Age::Stale).or(known);
+        }
+        let (at, age) = known?;
         let entry = &mut self.entries[at];
         entry.used = true;
         Some(Hit { answer: Answer::of(self.answers.get(entry.at)), age })
+    }
+
+    /// Whether records of this name are known that still hold, of whatever type.
+    pub fn has(&mut self, now: Instant, name: &[u8], class: Class) -> bool {
+        let (now, hash) = (self.seconds(now), self.hasher.hash_one(name));
+        let holds = |entry: &Entry| now.saturating_sub(entry.made) < entry.lives;
+        let mut of_name = self.of_name(name, class, None, hash);
+        of_name.any(|(_, entry, answer)| holds(entry) && answer.code() == Rcode::NOERROR && !answer.is_empty())
     }
 
     /// Keeps an answer to `key` for `keep` seconds, within the bounds of the settings, in place of what was known. What is
@@ -118,10 +132,8 @@ impl Cache {
     pub fn insert(&mut self, now: Instant, key: &Key<'_>, mut answer: Answer, keep: u32) {
         debug_assert_eq!((answer.name(), answer.kind(), answer.class()), (key.name, key.kind, key.class));
         let hash = self.hasher.hash_one(answer.name());
-        let all_kinds = answer.code() == Rcode::NXDOMAIN && answer.is_empty();
-        while let Some(known) = self.find(key, hash, all_kinds) {
-            self.remove(known);
-        }
+        let denies = answer.code() == Rcode::NXDOMAIN && answer.is_empty() && answer.kind() == Rtype::A;
+        self.make_way(key, hash, denies);
         let (min, max) = (self.settings.min_ttl, self.settings.max_ttl.unwrap_or(u32::MAX));
         let bound = |ttl: u32| ttl.min(max).max(min);
         let lives = bound(keep);
@@ -138,7 +150,7 @@ impl Cache {
         while self.live >= self.settings.size.min(LARGEST) || self.octets + size > self.room() {
             self.make_room(now);
         }
-        let marks = marks(key) | if all_kinds { ALL_KINDS } else { 0 };
+        let marks = marks(key) | if denies { ALL_KINDS } else { 0 };
         let entry = Entry { at: NOWHERE, next: 0, made: now, lives, tag: tag(hash), marks, used: false };
         self.place(hash, entry, answer.octets());
         self.counts.inserted += 1;
@@ -146,10 +158,7 @@ impl Cache {
 
     /// Forgets what is known of this: something else holds now that is not to be kept.
     pub fn forget(&mut self, key: &Key<'_>) {
-        let hash = self.hasher.hash_one(key.name);
-        while let Some(known) = self.find(key, hash, false) {
-            self.remove(known);
-        }
+        self.make_way(key, self.hasher.hash_one(key.name), false);
     }
 
     /// Forgets everything.
@@ -218,26 +227,69 @@ impl Cache {
         }
     }
 
-    /// The entry that answers `key`, or with `all_kinds` any of its name, DO and CD.
-    fn find(&self, key: &Key<'_>, hash: u64, all_kinds: bool) -> Option<usize> {
-        let (tag, marks) = (tag(hash), marks(key));
-        let mut next = self.chains[self.chain(hash)];
-        while next != 0 {
-            let at = next as usize - 1;
-            let entry = &self.entries[at];
-            if entry.tag == tag
-                && entry.marks & !ALL_KINDS == marks
-                && Answer::of(self.answers.get(entry.at)).is_for(
-                    key.name,
-                    key.class,
-                    (entry.marks & ALL_KINDS == 0 && !all_kinds).then_some(key.kind),
-                )
-            {
-                return Some(at);
+    /// The entry, if it holds or may be told though it does not. Otherwise it is removed.
+    fn holding(&mut self, now: u32, at: usize) -> Option<(usize, Age)> {
+        let entry = &self.entries[at];
+        let age = now.saturating_sub(entry.made);
+        match age.checked_sub(entry.lives) {
+            None => Some((at, Age::Fresh(age))),
+            Some(late) if late < self.longest_stale() => Some((at, Age::Stale)),
+            Some(_) => {
+                self.remove(at);
+                self.counts.expired += 1;
+                None
             }
-            next = entry.next;
         }
-        None
+    }
+
+    /// Makes room for a newer answer to `key`. `denies`: it says that there is no such name, so nothing that was said without
+    /// records counts beside it.
+    fn make_way(&mut self, key: &Key<'_>, hash: u64, denies: bool) {
+        let gives_way = |entry: &Entry, answer: &Answer<&[u8]>| {
+            entry.is_for_all() || answer.kind() == key.kind || (denies && answer.is_empty())
+        };
+        while let Some(at) = self.find(key, None, hash, gives_way) {
+            self.remove(at);
+        }
+    }
+
+    /// The entry with the name, class, DO and CD of `key` and this type (`None`: any) that `accepts` takes.
+    fn find(
+        &self,
+        key: &Key<'_>,
+        kind: Option<Rtype>,
+        hash: u64,
+        accepts: impl Fn(&Entry, &Answer<&[u8]>) -> bool,
+    ) -> Option<usize> {
+        let marks = marks(key);
+        let accepts = |(_, entry, answer): &(usize, &Entry, Answer<&[u8]>)| {
+            entry.marks & !ALL_KINDS == marks && accepts(entry, answer)
+        };
+        self.of_name(key.name, key.class, kind, hash).find(accepts).map(|(at, ..)| at)
+    }
+
+    fn of_name<'c>(
+        &'c self,
+        name: &'c [u8],
+        class: Class,
+        kind: Option<Rtype>,
+        hash: u64,
+    ) -> impl Iterator<Item = (usize, &'c Entry, Answer<&'c [u8]>)> {
+        let (tag, mut next) = (tag(hash), self.chains[self.chain(hash)]);
+        std::iter::from_fn(move || {
+            while next != 0 {
+                let at = next as usize - 1;
+                let entry = &self.entries[at];
+                next = entry.next;
+                if entry.tag == tag {
+                    let answer = Answer::of(self.answers.get(entry.at));
+                    if answer.is_for(name, class, kind) {
+                        return Some((at, entry, answer));
+                    }
+                }
+            }
+            None
+        })
     }
 
     fn chain(&self, hash: u64) -> usize {

@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::routes::Routes;
 use crate::seldom::Seldom;
 use crate::settings::{Server, Settings};
-use crate::{Cache, Limits, Name, Rcode, Rtype};
+use crate::{Cache, Class, Limits, Name, Rcode, Rtype};
 
 /// Who asks, and how to reach them again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,16 @@ pub enum Failure {
     Said(Rcode),
     /// What came was no answer to what was asked.
     Malformed,
+}
+
+/// Whether a name exists that an upstream server denies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exists {
+    NotThatWeKnow,
+    /// Something else of it, or below it, is known here.
+    Here,
+    /// Records of it are in the cache.
+    Kept,
 }
 
 /// The service.
@@ -299,9 +309,12 @@ impl Resolver {
         self.now = Some(now);
     }
 
-    /// Whether a name is known here, so that nobody is told that it is not.
-    fn exists(&mut self, now: Instant, name: &[u8]) -> bool {
-        self.names.exists(now, name) || self.routes.has_addresses(name)
+    fn exists(&mut self, now: Instant, name: &[u8], class: Class) -> Exists {
+        match () {
+            () if self.names.exists(now, name) || self.routes.has_addresses(name) => Exists::Here,
+            () if self.cache.has(now, name, class) => Exists::Kept,
+            () => Exists::NotThatWeKnow,
+        }
     }
 
     fn limits(&self, client: &Client) -> Limits {

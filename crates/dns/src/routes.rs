@@ -93,9 +93,12 @@ impl Routes {
         }
         match rule {
             Rule { servers, .. } if !servers.is_empty() => {
-                Way::Servers { among: servers, named: !std::ptr::eq(rule, &self.all) }
+                let names_none = std::ptr::eq(rule, &self.all) || std::ptr::eq(rule, &self.plain);
+                Way::Servers { among: servers, named: !names_none }
             }
-            Rule { usual: true, .. } => Way::Servers { among: &self.all.servers, named: true },
+            Rule { usual: true, .. } => {
+                Way::Servers { among: &self.all.servers, named: !std::ptr::eq(rule, &self.plain) }
+            }
             _ if addresses_here || exists() => Way::NoData,
             _ => Way::NoSuchName,
         }
@@ -339,6 +342,14 @@ mod tests {
         assert_eq!(way(&routes, "b.test", Rtype::A), "1");
         assert_eq!(way(&routes, "plain", Rtype::A), "no such name");
         assert_eq!(way(&routes, ".", Rtype::A), "7.7.7.7");
+    }
+
+    #[test]
+    fn servers_of_plain_names_are_named_for_no_domain() {
+        let routes = routes(&[">1", "x.test>2", "//>3"]);
+        let named =
+            |asked| matches!(routes.way(name(asked).as_wire(), Rtype::A, || false), Way::Servers { named: true, .. });
+        assert!(named("x.test") && !named("plain") && !named("c.test"));
     }
 
     #[test]

@@ -69,6 +69,51 @@ fn a_name_that_is_known_here_is_not_denied_by_others() {
 }
 
 #[test]
+fn broken_balancers_hide_no_address() {
+    for first in [Rtype::AAAA, Rtype::A] {
+        let mut world = World::of(&[Does::DeniesAllButA]);
+        let asked = [first, Rtype::A, Rtype::AAAA, Rtype::A, Rtype::MX];
+        for (id, kind) in asked.into_iter().enumerate() {
+            world.ask(id as u64 * 100, 1000, query(id as u16, "lb.test", kind));
+        }
+        world.run();
+        for (id, kind) in asked.into_iter().enumerate().skip(1) {
+            let reply = world.told(1000, id as u16).unwrap().1;
+            assert_eq!(
+                (code(reply), address(reply).is_some()),
+                (Rcode::NOERROR, kind == Rtype::A),
+                "{kind} after {first}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_name_with_an_address_of_one_family_exists_for_all_types() {
+    let mut world = World::new(routed(), &[Does::NoSuchName(10)]);
+    for (id, kind) in [(1, Rtype::AAAA), (2, Rtype::MX), (3, Rtype::AAAA)] {
+        world.ask(u64::from(id) * 100, 1000, query(id, "a.four.test", kind));
+    }
+    world.ask(400, 1000, query(4, "five.test", Rtype::MX));
+    world.run();
+    let codes: Vec<_> = (1..=4).map(|id| code(world.told(1000, id).unwrap().1)).collect();
+    assert_eq!(codes, [Rcode::NOERROR, Rcode::NOERROR, Rcode::NOERROR, Rcode::NXDOMAIN]);
+    let mut alone = settings(0, |_| ());
+    alone.routes = routed().routes.split_off(1);
+    let mut world = World::new(alone, &[]);
+    assert_eq!(at_once(&mut world, "four.test", Rtype::MX), Some((Rcode::NOERROR, None)));
+}
+
+#[test]
+fn domain_needed_keeps_plain_names_from_servers_of_plain_names() {
+    let mut settings = settings(1, |forward| forward.domain_needed = true);
+    settings.routes.push(Route { scope: Scope::Plain, to: To::Server(server(1)) });
+    let mut world = World::new(settings, &[Does::Answers(10)]);
+    assert_eq!(at_once(&mut world, "box", Rtype::A), Some((Rcode::NXDOMAIN, None)));
+    assert_eq!(at_once(&mut world, "box", Rtype::MX), None);
+}
+
+#[test]
 fn a_lease_has_its_name_the_moment_it_is_given() {
     let mut world = World::new(routed(), &[Does::NoSuchName(10)]);
     assert_eq!(at_once(&mut world, "box.two.test", Rtype::A), Some((Rcode::NXDOMAIN, None)));

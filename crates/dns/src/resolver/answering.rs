@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::leading;
 use super::reading;
 use super::refusing::{self, Why};
-use super::{Effect, Failure, Outcome, Resolver, Token};
+use super::{Effect, Exists, Failure, Outcome, Resolver, Token};
 use crate::forward::{Ended, Flight, How, Waiter, Worth, code_of};
 use crate::lookups::{Logged, Source, Told};
 use crate::{Age, Good, Name, Question, Rcode};
@@ -41,7 +41,8 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
     }
     let answer = good.answer;
     // A name is not denied while something else of it is known here.
-    let exists = answer.code() == Rcode::NXDOMAIN && this.exists(now, answer.name());
+    let denied = answer.code() == Rcode::NXDOMAIN;
+    let exists = if denied { this.exists(now, answer.name(), answer.class()) } else { Exists::Here };
     let age = crate::Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: good.why };
     let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
     let told = Told { source: Source::Upstream, by: Some(by), millis };
@@ -52,8 +53,8 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
         } else {
             leading::write(aliases, asked, &answer, &this.limits(client), &age, &mut octets);
         }
-        if exists {
-            refusing::undeny(&mut octets);
+        if denied {
+            refusing::undeny(exists, &mut octets);
         }
         if this.is_told(now, client) {
             this.tell(now, client, *serial, &octets, &told);

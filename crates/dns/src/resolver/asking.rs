@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::leading;
 use super::refusing::{self, Why};
-use super::{Client, Handled, Outcome, Resolver};
+use super::{Client, Exists, Handled, Outcome, Resolver};
 use crate::answer;
 use crate::forward::{Alias, Joined, Waiter, Wanted};
 use crate::local::chaos::{self, Chaos};
@@ -157,8 +157,9 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
         let why = stale.then_some(answer::STALE);
         let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation, why };
         hit.answer.write(&query.asked, limits, &told, out);
-        if hit.answer.code() == Rcode::NXDOMAIN && (exists || this.exists(now, query.name())) {
-            refusing::undeny(out);
+        if hit.answer.code() == Rcode::NXDOMAIN {
+            let exists = if exists { Exists::Here } else { this.exists(now, query.name(), query.class) };
+            refusing::undeny(exists, out);
         }
         this.counts.locally += 1;
         if stale {
@@ -175,7 +176,9 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
     match this.forward.ask(now, &wanted, Some(Waiter::new(client, &query.asked, this.serial)), &mut this.effects) {
         Joined::Waits => Handled::Waits,
         Joined::Repeated => Handled::Dropped,
-        Joined::NoServer if exists => ours(this, asking, Ours::NoData { authoritative: false }, out),
+        Joined::NoServer if exists || this.exists(now, query.name(), query.class) == Exists::Here => {
+            ours(this, asking, Ours::NoData { authoritative: false }, out)
+        }
         Joined::NoServer => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::NO_SERVER), out),
         Joined::Full => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::TOO_MANY), out),
     }

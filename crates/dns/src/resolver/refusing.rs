@@ -1,5 +1,6 @@
 //! Replies without records that are ours, with the reason where clients take one (RFC 8914).
 
+use super::Exists;
 use crate::query::Asked;
 use crate::{Limits, Rcode, Reply};
 
@@ -50,11 +51,15 @@ pub(super) fn deny<Q: AsRef<[u8]>>(
     reply.finish();
 }
 
-/// Makes "no such name" of a reply "nothing of this type".
-pub(super) fn undeny(out: &mut [u8]) {
-    out[3] = out[3] & 0xf0 | Rcode::NOERROR.to_int();
-    // That the name exists is known here for sure: AA, as dnsmasq says it.
-    out[2] |= 0x04;
+/// Makes "no such name" of a reply "nothing of this type" if the name exists nevertheless.
+pub(super) fn undeny(exists: Exists, out: &mut [u8]) {
+    if exists != Exists::NotThatWeKnow {
+        out[3] = out[3] & 0xf0 | Rcode::NOERROR.to_int();
+    }
+    // Where that is known here for sure: AA, as dnsmasq says it.
+    if exists == Exists::Here {
+        out[2] |= 0x04;
+    }
 }
 
 /// The OPT record is the last one, and its last two octets the length of its options: none so far.

@@ -34,6 +34,8 @@ pub enum Does {
     /// Forged answers first: wrong ids, names, letters; then the true one after so many milliseconds.
     IsForged(u64),
     NoSuchName(u64),
+    /// Of types other than A it says that there is no such name (RFC 4074 section 4.2).
+    DeniesAllButA,
 }
 
 pub struct World {
@@ -123,6 +125,15 @@ pub fn answer(query: &[u8], code: Rcode, port: u16) -> Vec<u8> {
         octets[7] = 1;
         octets.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 9, 9, 9, port as u8]);
     }
+    octets
+}
+
+/// That there is no such name, for a minute.
+pub fn deny(query: &[u8], port: u16) -> Vec<u8> {
+    let mut octets = answer(query, Rcode::NXDOMAIN, port);
+    octets[9] = 1;
+    octets.extend_from_slice(&[0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 60, 0, 22, 0, 0]);
+    (0..5).for_each(|_| octets.extend_from_slice(&[0, 0, 0, 60]));
     octets
 }
 
@@ -265,6 +276,12 @@ impl World {
             (Does::Unreachable, _) => self.plan(self.now, Happens::Unreachable(token)),
             (Does::Answers(millis), _) => after(self, millis, true_answer),
             (Does::Says(code), _) => after(self, 5, answer(octets, code, port)),
+            (Does::DeniesAllButA, _) => {
+                let end = question_end(octets);
+                let is_known = octets[end - 4..end - 2] == [0, 1];
+                let denial = deny(octets, port);
+                after(self, 5, if is_known { true_answer } else { denial });
+            }
             (Does::NoSuchName(millis), _) => after(self, millis, answer(octets, Rcode::NXDOMAIN, port)),
             (Does::Truncates, Transport::Udp) => {
                 let mut cut = answer(octets, Rcode::SERVFAIL, port);
