@@ -52,8 +52,9 @@ pub struct HostsFiles {
     pub folders: Vec<PathBuf>,
     /// [`HostsFiles::paths`] are watched too.
     pub watched: bool,
-    /// Names at loopback addresses are this host's own: `localhost` and its like are left out, and others have our
-    /// address of the network in place of 127.0.1.1, where Debian puts the host's name.
+    /// This host's name has our address of the network, also where no file has it. Names at loopback addresses are this
+    /// host's own: `localhost` and its like are left out, and others have that address in place of 127.0.1.1, where
+    /// Debian puts the host's name.
     pub loopback_is_us: bool,
 }
 

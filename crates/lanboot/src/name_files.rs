@@ -149,10 +149,18 @@ impl NameFiles {
         let (folders, in_folders) = self.read_files(files, before, which, &mut orders);
         self.folders = folders;
         if changed || in_folders || which == Read::All {
-            let all = self.paths.iter().chain(&self.folders);
-            orders.push(Order::Hosts(all.map(|file| (file.path.display().to_string(), file.text.clone())).collect()));
+            let read = self.paths.iter().chain(&self.folders);
+            let read = read.map(|file| (file.path.display().to_string(), file.text.clone()));
+            orders.push(Order::Hosts(self.own_name().into_iter().chain(read).collect()));
         }
         orders
+    }
+
+    /// This host by its name, as a hosts file would have it: before all others, so that our address leads back to it.
+    fn own_name(&self) -> Option<(String, String)> {
+        let us = self.us.filter(|_| self.hosts.loopback_is_us)?;
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        Some(("this host's name".to_owned(), format!("{us} {name}")))
     }
 
     /// The files as they are now, and whether anything changed.
