@@ -7,6 +7,7 @@ mod conf;
 mod decoder;
 mod dns;
 mod engine;
+mod hosts;
 mod input;
 mod options;
 mod tftp;
@@ -25,4 +26,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("engine", engine::target),
     ("tftp", tftp::target),
     ("dns", dns::target),
+    ("query", dns::query::target),
+    ("hosts", hosts::target),
 ];

@@ -235,6 +235,16 @@ impl Forward {
         effects.push_back(Effect::Ask { token: Token(token), server, by, octets });
     }
 
+    /// Queries in flight.
+    pub fn len(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Clients that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     pub fn attempt(&self, token: Token) -> Option<&Attempt> {
         self.attempts.get(token.0)
     }
@@ -275,10 +285,8 @@ impl Forward {
             }
             Worth::Failed(failure) => return self.failed(now, number, server, failure, effects),
         };
+        // The others' turn does not wait for it: a server that asks for one thing after another could hold them up.
         self.send(now, number, server, again, effects);
-        let flight = self.flights.get(number).expect("an attempt's query is in flight");
-        let due = flight.due.max(now + self.upstreams.late_after(server, self.settings.order));
-        self.set_due(number, due);
         None
     }
 

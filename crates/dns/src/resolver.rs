@@ -286,6 +286,9 @@ impl Resolver {
         Statistics {
             cache_size: self.settings.cache.size,
             cached: self.cache.len(),
+            cache_octets: self.cache.octets(),
+            queries: self.forward.len(),
+            waiting: self.forward.waiting(),
             inserted: counts.inserted,
             evicted: counts.evicted,
             forwarded: self.forward.forwarded,
@@ -326,6 +329,11 @@ impl Resolver {
 pub struct Statistics {
     pub cache_size: usize,
     pub cached: usize,
+    /// What they take in memory.
+    pub cache_octets: usize,
+    /// In flight, and the clients that wait for them.
+    pub queries: usize,
+    pub waiting: usize,
     /// Answers ever put into the cache.
     pub inserted: u64,
     /// Answers that made room for others before their time.

@@ -74,7 +74,8 @@ impl InterfaceName {
     /// `None`: no interface can have this name.
     pub fn new(name: &str) -> Option<InterfaceName> {
         let mut octets = [0; 16];
-        octets.get_mut(..name.len()).filter(|_| !name.is_empty() && name.len() < 16)?.copy_from_slice(name.as_bytes());
+        let may_be = !name.is_empty() && name.len() < 16 && !name.contains(['\0', '/']);
+        octets.get_mut(..name.len()).filter(|_| may_be)?.copy_from_slice(name.as_bytes());
         Some(InterfaceName(octets))
     }
 

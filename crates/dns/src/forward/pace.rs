@@ -44,7 +44,11 @@ impl Forward {
             (None, rounds) => AGAIN * 2u32.pow(rounds.min(10) - 1),
         };
         let total = total(&self.settings);
-        let due = (now + patience.min(total)).min(flight.began + total);
+        let mut due = (now + patience.min(total)).min(flight.began + total);
+        if !asked_all && flight.due > now {
+            // Neither an impatient client nor a server that fails late puts off the turn of those that were not asked yet.
+            due = due.min(flight.due);
+        }
         self.set_due(number, due);
     }
 
