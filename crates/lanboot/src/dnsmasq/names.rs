@@ -471,6 +471,7 @@ mod tests {
             answered_locally: 8,
             answered_stale: 1,
             servers,
+            ..Statistics::default()
         };
         let said = [
             "time 1795376827",
