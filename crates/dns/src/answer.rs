@@ -1,11 +1,11 @@
 //! An answer as octets, ready to be sent again.
 
+use domain::base::Message;
 use domain::base::rdata::ComposeRecordData;
-use domain::base::{Message, ParsedName};
-use domain::rdata::AllRecordData;
 
 use crate::compose::{self, Limits, Reply, Section};
 use crate::query::Asked;
+use crate::reply::Said;
 use crate::wire::{self, Place, QUESTION};
 use crate::{Class, Rcode, Rtype};
 
@@ -154,13 +154,11 @@ impl<O: AsRef<[u8]>> Answer<O> {
 
     /// Adds its answer section to a reply of ours.
     pub(crate) fn append(&self, told: &Told, reply: &mut Reply<'_>) {
-        type Data<'a> = AllRecordData<&'a [u8], ParsedName<&'a [u8]>>;
         let message = Message::from_slice(self.octets()).expect("an answer has a header");
-        let records = message.answer().expect("an answer has a question").limit_to::<Data<'_>>();
-        for record in records.flatten() {
-            let ttl = told.ttl(record.ttl().as_secs());
-            reply.push_with(Section::Answer, record.owner(), record.rtype(), ttl, |target| {
-                let Ok(()) = record.data().compose_rdata(target);
+        let records = message.answer().expect("an answer has a question");
+        for said in records.flatten().flat_map(Said::read) {
+            reply.push_with(Section::Answer, &said.owner, said.kind, told.ttl(said.ttl), |target| {
+                let Ok(()) = said.data.compose_rdata(target);
             });
         }
     }

@@ -66,8 +66,8 @@ pub enum Worthless {
 /// CNAMEs in a row that are followed.
 const LONGEST_CHAIN: usize = 16;
 
-type Owner<'a> = ParsedName<&'a [u8]>;
-type Data<'a> = AllRecordData<&'a [u8], Owner<'a>>;
+pub(crate) type Owner<'a> = ParsedName<&'a [u8]>;
+pub(crate) type Data<'a> = AllRecordData<&'a [u8], Owner<'a>>;
 
 /// Reads a whole message.
 ///
@@ -128,11 +128,11 @@ fn matches(sent: &Sent<'_>, octets: &[u8]) -> Result<Rcode, Worthless> {
 }
 
 /// One record.
-struct Said<'a> {
-    owner: Owner<'a>,
-    kind: Rtype,
-    ttl: u32,
-    data: Data<'a>,
+pub(crate) struct Said<'a> {
+    pub owner: Owner<'a>,
+    pub kind: Rtype,
+    pub ttl: u32,
+    pub data: Data<'a>,
 }
 
 /// The records of a message by sections, of the question's class.
@@ -178,7 +178,7 @@ impl<'a> Found<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn read(record: ParsedRecord<'a, [u8]>) -> Result<Said<'a>, ParseError> {
+    pub fn read(record: ParsedRecord<'a, [u8]>) -> Result<Said<'a>, ParseError> {
         let (owner, kind) = (record.owner(), record.rtype());
         // A TTL with its highest bit set counts as zero (RFC 2181 section 8).
         let ttl = Some(record.ttl().as_secs()).filter(|ttl| *ttl < 1 << 31).unwrap_or(0);

@@ -12,7 +12,7 @@ pub struct Message {
     pub opt: Option<Opt>,
     /// Octets behind the last record.
     pub rest: usize,
-    /// Data of some record is not what its type has.
+    /// Data of some record is not what its type has, or its owner no name.
     pub broken: bool,
     /// It has more than one OPT record, or one of another name than the root.
     pub bad_opt: bool,
@@ -106,16 +106,34 @@ impl Message {
     }
 }
 
+/// Where a message's question ends, whose name is written in full; labels may hold any octets.
+pub fn question_end(octets: &[u8]) -> usize {
+    let mut at = 12;
+    while let Some(length) = octets.get(at).filter(|length| **length > 0) {
+        at += 1 + usize::from(*length);
+    }
+    at + 5
+}
+
 /// A record, and whether its data is what its type has.
 fn record(octets: &[u8], at: &mut usize) -> Option<(Record, bool)> {
-    let owner = name(octets, at)?;
+    let mut behind = *at;
+    let owner = match name(octets, &mut behind) {
+        Some(owner) => Some(owner),
+        None => {
+            behind = skip_name(octets, *at)?;
+            None
+        }
+    };
+    *at = behind;
     let head: [u8; 10] = *octets.get(*at..)?.first_chunk()?;
     let [k0, k1, c0, c1, t0, t1, t2, t3, l0, l1] = head;
     let (kind, start) = (u16::from_be_bytes([k0, k1]), *at + 10);
     let end = start + usize::from(u16::from_be_bytes([l0, l1]));
     let whole = octets.get(..end)?;
     let data = data(whole, start, kind);
-    let sound = data.is_some();
+    let sound = data.is_some() && owner.is_some();
+    let owner = owner.unwrap_or_default();
     let data = data.unwrap_or_else(|| whole[start..].to_vec());
     *at = end;
     let ttl = u32::from_be_bytes([t0, t1, t2, t3]);
@@ -144,6 +162,18 @@ fn data(octets: &[u8], start: usize, kind: u16) -> Option<Vec<u8>> {
     data.extend_from_slice(octets.get(at..)?);
     data.make_ascii_lowercase();
     Some(data)
+}
+
+/// Behind a name, wherever its pointer leads.
+fn skip_name(octets: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *octets.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            192.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
 }
 
 fn strings(octets: &[u8], mut at: usize, many: usize) -> Option<usize> {

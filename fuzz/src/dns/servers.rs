@@ -3,7 +3,7 @@
 use crate::input::Input;
 
 use super::clients::{KINDS, name};
-use super::message::{A, AAAA, CNAME, DNAME, RRSIG, SOA};
+use super::message::{A, AAAA, CNAME, DNAME, RRSIG, SOA, question_end};
 
 /// What forgers say; nobody is ever told.
 pub const FORGED: [u8; 4] = [6, 66, 166, 6];
@@ -60,7 +60,7 @@ pub fn forged(query: &[u8], input: &mut Input<'_>) -> Vec<u8> {
 
 /// The query as an answer without records.
 fn head(query: &[u8]) -> Vec<u8> {
-    let end = 12 + query[12..].iter().position(|octet| *octet == 0).expect("a query of ours has a name") + 5;
+    let end = question_end(query);
     let mut octets = query[..end].to_vec();
     (octets[2], octets[3]) = (octets[2] | 0x80, octets[3] & 0x10 | 0x80);
     octets[4..12].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
@@ -92,8 +92,8 @@ fn record(octets: &mut Vec<u8>, input: &mut Input<'_>) {
 }
 
 fn question_kind(octets: &[u8]) -> [u8; 2] {
-    let at = 12 + octets[12..].iter().position(|octet| *octet == 0).expect("an answer has a name") + 1;
-    [octets[at], octets[at + 1]]
+    let end = question_end(octets);
+    [octets[end - 4], octets[end - 3]]
 }
 
 fn data(kind: u16, input: &mut Input<'_>) -> Vec<u8> {

@@ -9,7 +9,7 @@ use dns::resolver::{Client, Statistics, Token, Transport};
 use dns::settings::{Order, Server, Settings, Stale};
 
 use super::clients::wire;
-use super::message::{A, AAAA, ANY, CNAME, DNAME, Message, NXDOMAIN, Question, RRSIG, Record, SOA, TXT};
+use super::message::{A, AAAA, ANY, CNAME, DNAME, Message, NXDOMAIN, Question, RRSIG, Record, SOA, TXT, question_end};
 use super::servers::FORGED;
 
 /// Rounding to whole seconds, twice.
@@ -357,7 +357,7 @@ fn address(record: &Record) -> Option<IpAddr> {
 
 /// Whether `octets` answer `query`: its id, its name in its letters if they are not all small, type and class.
 fn is_genuine(query: &[u8], octets: &[u8], by: Transport) -> bool {
-    let end = 12 + query[12..].iter().position(|octet| *octet == 0).unwrap_or(0) + 5;
+    let end = question_end(query);
     let (Some(asked), Some(answered)) = (query.get(12..end), octets.get(12..end)) else { return false };
     let spared = by == Transport::Tcp || !asked[..asked.len() - 4].iter().any(u8::is_ascii_uppercase);
     let (name, rest) = asked.split_at(asked.len() - 4);
