@@ -53,6 +53,31 @@ impl Surroundings for Host {
     }
 }
 
+/// A host whose name cannot be read.
+struct Nameless;
+
+impl Surroundings for Nameless {
+    fn look(&self, path: &Path) -> io::Result<Entry> {
+        Host.look(path)
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        Host.names(folder)
+    }
+
+    fn text_of(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn addresses_of(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Host.addresses_of(name)
+    }
+
+    fn interfaces(&self) -> Vec<Nic> {
+        Host.interfaces()
+    }
+}
+
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
@@ -290,6 +315,28 @@ fn other_records() {
     let other = |data: &[u8]| Data::Other { kind: Rtype::from_int(99), data: data.to_vec() };
     one("--dns-rr=r,99,01:2:34 5678", "r", other(&[1, 2, 0x34, 0x56, 0x78]));
     one("--dns-rr=r,99", "r", other(&[]));
+}
+
+#[test]
+fn mail_goes_where_it_is_said_though_this_host_has_no_name() {
+    let lower = |options: &str| lower::lower(&read(options), &Nameless);
+    let (service, _) = lower("--mx-host=lan,mail.lan,7").unwrap();
+    let mail = Data::Mx { preference: 7, target: name("mail.lan") };
+    assert_eq!(
+        service.config.dns.unwrap().settings.local.records,
+        [Record { name: name("lan"), data: mail, ttl: None }]
+    );
+    assert_eq!(lower("--mx-host=lan\n--mx-target=m").unwrap().0.config.dns.unwrap().settings.local.records.len(), 1);
+    let found = lower("--mx-host=lan").expect_err("nobody is left").to_string();
+    assert!(found.contains("nobody is said to take mail for lan"), "{found}");
+}
+
+#[test]
+fn thousands_of_hosts_lead_back_each_in_no_time() {
+    let line = |number: u32| {
+        format!("--host-record=box{number}.lan,10.{}.{}.{}\n", number >> 16, number >> 8 & 255, number & 255)
+    };
+    assert_eq!(records(&(0..20_000).map(line).collect::<String>()).len(), 40_000);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{Class, Rcode, Rtype};
 /// TTL of answers that are out of date, in seconds: they are being asked anew.
 pub const STALE_TTL: u32 = 0;
 
-/// A whole message without OPT: id zero, its question's name in lower case at octet 12, where owners of records point to.
+/// A whole message without OPT: in place of an id an extended error's code (RFC 8914 section 4) or zero, its question's name in lower case at octet 12, where owners of records point to.
 /// TTLs are those of the moment when it was made.
 ///
 /// `O`: its own octets, or those of the cache.
@@ -27,7 +27,7 @@ pub struct Told {
     pub max_ttl: Option<u32>,
     /// By how many places the addresses move: from answer to answer another one comes first. 0: they stay.
     pub rotation: usize,
-    /// What there is to say of it: an extended error's code (RFC 8914 section 4).
+    /// What there is to say of it now, before what it says of itself: an extended error's code (RFC 8914 section 4).
     pub why: Option<u16>,
 }
 
@@ -114,6 +114,11 @@ impl<O: AsRef<[u8]>> Answer<O> {
         rest[2..4] == [c0, c1] && kind.is_none_or(|kind| rest[..2] == kind.to_int().to_be_bytes())
     }
 
+    /// What there is to say of it: an extended error's code (RFC 8914 section 4).
+    pub fn why(&self) -> Option<u16> {
+        wire::u16_at(self.octets(), 0).filter(|code| *code != 0)
+    }
+
     /// The message as it is kept.
     pub fn octets(&self) -> &[u8] {
         self.0.as_ref()
@@ -139,7 +144,7 @@ impl<O: AsRef<[u8]>> Answer<O> {
             rotate(out, start, self.counts()[0], told.rotation);
         }
         let room = limits.room(asked);
-        let opt = compose::opt(asked, limits.payload, told.why);
+        let opt = compose::opt(asked, limits.payload, told.why.or(self.why()));
         let opt = opt.as_deref().unwrap_or_default();
         let mut counts = self.counts();
         if out.len() + opt.len() > room {

@@ -82,6 +82,11 @@ impl<'o> Reply<'o> {
         *flags = *flags & 0xf0 | code.to_int();
     }
 
+    /// Says why, to a client that takes it: an extended error's code (RFC 8914 section 4). Before the first record.
+    pub(crate) fn because<Q>(&mut self, asked: &Asked<Q>, limits: &Limits, why: Option<u16>) {
+        self.opt = opt(asked, limits.payload, why);
+    }
+
     /// The AA bit.
     pub fn authoritative(&mut self) {
         self.target.as_slice_mut()[2] |= 0x04;

@@ -42,8 +42,6 @@ pub struct Good {
     pub keep: Option<u32>,
     /// A private address for a public name: the answer was emptied, and somebody should know.
     pub rebind: Option<IpAddr>,
-    /// For [`crate::Told`], when it is told now.
-    pub why: Option<u16>,
 }
 
 /// Why there is no answer.

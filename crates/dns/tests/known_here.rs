@@ -114,6 +114,44 @@ fn domain_needed_keeps_plain_names_from_servers_of_plain_names() {
 }
 
 #[test]
+fn an_alias_of_ours_leads_to_what_is_decided_here() {
+    let mut settings = routed();
+    let target = Data::Cname(name("www.four.test"));
+    settings.local.records.push(Record { name: name("alias.lan"), data: target, ttl: Some(7) });
+    let mut world = World::new(settings, &[Does::NoSuchName(20)]);
+    assert_eq!(at_once(&mut world, "alias.lan", Rtype::AAAA), None);
+    let mut out = Vec::new();
+    let handled = world.resolver.handle_query(world.now, &client(5), &query(9, "alias.lan", Rtype::A), &mut out);
+    assert_eq!((handled, code(&out), out[7]), (Handled::Reply, Rcode::NOERROR, 2));
+    assert!(out.ends_with(&[192, 0, 2, 44]), "{out:?}");
+}
+
+/// The code of the extended error at the end of a reply.
+fn why(reply: &[u8]) -> Option<u16> {
+    let &[.., 0, 15, 0, 2, high, low] = reply else { return None };
+    Some(u16::from_be_bytes([high, low]))
+}
+
+#[test]
+fn the_reason_of_an_answer_is_kept_with_it() {
+    let mut settings = routed();
+    settings.filter.types = vec![Rtype::A];
+    settings.cache.negative_ttl = Some(60);
+    settings.cache.stale = dns::settings::Stale::Always;
+    let target = Data::Cname(name("up.test"));
+    settings.local.records.push(Record { name: name("alias.lan"), data: target, ttl: Some(7) });
+    let mut world = World::new(settings, &[Does::Answers(20)]);
+    let plan = [(0, "up.test", 17), (100, "up.test", 17), (200, "alias.lan", 17), (90_000, "alias.lan", 3)];
+    for (id, (at, asked, _)) in plan.into_iter().enumerate() {
+        world.ask(at, 1000, with_edns(query(id as u16, asked, Rtype::A)));
+    }
+    world.run();
+    for (id, (at, asked, expected)) in plan.into_iter().enumerate() {
+        assert_eq!(why(world.told(1000, id as u16).unwrap().1), Some(expected), "{asked} at {at}");
+    }
+}
+
+#[test]
 fn a_lease_has_its_name_the_moment_it_is_given() {
     let mut world = World::new(routed(), &[Does::NoSuchName(10)]);
     assert_eq!(at_once(&mut world, "box.two.test", Rtype::A), Some((Rcode::NXDOMAIN, None)));
@@ -274,7 +312,7 @@ fn an_alias_of_ours_leads_to_what_others_know() {
         (waited.as_millis(), code(reply), reply[7])
     };
     assert_eq!((told(1), told(2), told(3)), ((20, Rcode::NOERROR, 2), (0, Rcode::NOERROR, 2), (0, Rcode::NOERROR, 1)));
-    assert_eq!(told(4), (0, Rcode::NOERROR, 1), "the alias alone, as nobody may be asked");
+    assert_eq!(told(4), (0, Rcode::NXDOMAIN, 1), "nobody may be asked");
     assert_eq!(told(5), (20, Rcode::NXDOMAIN, 1), "RFC 6604");
     assert_eq!(told(6), (4000, Rcode::SERVFAIL, 0));
     let reply = world.told(1000, 1).unwrap().1;

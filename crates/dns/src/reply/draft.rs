@@ -191,6 +191,7 @@ impl<'s> Draft<'s> {
         for (at, count) in [6, 8, 10].into_iter().zip(self.counts) {
             self.target.as_slice_mut()[at..at + 2].copy_from_slice(&count.to_be_bytes());
         }
-        Good { answer: Answer::new(self.target.into_target()), keep, rebind: self.private, why: self.why }
+        self.target.as_slice_mut()[..2].copy_from_slice(&self.why.unwrap_or(0).to_be_bytes());
+        Good { answer: Answer::new(self.target.into_target()), keep, rebind: self.private }
     }
 }

@@ -231,7 +231,7 @@ fn addresses_are_filtered_as_the_settings_say() {
     assert_eq!((bogus.answer.code(), bogus.answer.is_empty(), bogus.keep), (Rcode::NXDOMAIN, true, Some(301)));
     let rebind = judge(&|settings| settings.filter.rebind.stop = true).unwrap();
     assert_eq!((rebind.answer.code(), rebind.answer.is_empty(), rebind.keep), (Rcode::NOERROR, true, None));
-    assert_eq!((rebind.rebind, rebind.why), (Some([192, 168, 1, 1].into()), Some(BLOCKED)));
+    assert_eq!((rebind.rebind, rebind.answer.why()), (Some([192, 168, 1, 1].into()), Some(BLOCKED)));
     let allowed = judge(&|settings| {
         settings.filter.rebind.stop = true;
         settings.filter.rebind.domains_ok = vec![Scope::Domain(name("example.net"))];

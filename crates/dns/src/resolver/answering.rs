@@ -43,7 +43,7 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
     // A name is not denied while something else of it is known here.
     let denied = answer.code() == Rcode::NXDOMAIN;
     let exists = if denied { this.exists(now, answer.name(), answer.class()) } else { Exists::Here };
-    let age = crate::Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: good.why };
+    let age = crate::Told { age: Age::Fresh(0), max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: None };
     let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
     let told = Told { source: Source::Upstream, by: Some(by), millis };
     for Waiter { client, asked, serial, aliases } in &flight.waiters {

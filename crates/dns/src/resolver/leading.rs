@@ -1,13 +1,14 @@
 //! Aliases of ours that lead to names that others know: the answer is theirs, behind our CNAMEs.
 
-use super::asking::{Asking, decided};
-use super::{Handled, Resolver};
+use super::asking::{Asking, Ours, decided};
+use super::{Handled, Resolver, refusing};
+use crate::answer::STALE;
 use crate::forward::{Alias, Ask, Joined, Opt, Waiter, Wanted};
 use crate::lookups::{Source, Told};
 use crate::query::Asked;
-use crate::{Age, Answer, Data, Limits, Query, Reply, Section};
+use crate::{Age, Answer, Data, Limits, Query, Rcode, Reply, Section};
 
-/// Goes on to the last of `aliases`. `None`: nobody is to be asked for it, and the aliases are all there is to say.
+/// Goes on to the last of `aliases`. `None`: nobody is to be asked for it, and what there is to say is in `out`.
 pub(super) fn follow(
     this: &mut Resolver,
     asking: &Asking<'_>,
@@ -19,13 +20,28 @@ pub(super) fn follow(
     let query = Query::parse(&octets).ok()?;
     let Asking { now, client, limits, .. } = *asking;
     let asking = Asking { now, client, query, limits, exists: false };
-    let among = decided(this, &asking).ok()?;
+    let among = match decided(this, &asking) {
+        Ok(among) => among,
+        Err(said) => {
+            ours(this, &aliases, asked, &limits, said, out);
+            return None;
+        }
+    };
     let recursion_desired = asked.recursion_desired;
     let wanted = Wanted { key: asking.query.key(), recursion_desired, among: &among };
     if let Some(hit) = this.cache.get(now, &wanted.key) {
         let stale = hit.age == Age::Stale;
-        let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation: 0, why: None };
+        let told = crate::Told {
+            age: hit.age,
+            max_ttl: this.settings.cache.max_told_ttl,
+            rotation: 0,
+            why: stale.then_some(STALE),
+        };
         write(&aliases, asked, &hit.answer, &limits, &told, out);
+        if hit.answer.code() == Rcode::NXDOMAIN {
+            let exists = this.exists(now, wanted.key.name, wanted.key.class);
+            refusing::undeny(exists, out);
+        }
         this.counts.locally += 1;
         if stale {
             this.counts.stale += 1;
@@ -41,7 +57,11 @@ pub(super) fn follow(
     match this.forward.ask(now, &wanted, Some(waiter), &mut this.effects) {
         Joined::Waits => Some(Handled::Waits),
         Joined::Repeated => Some(Handled::Dropped),
-        Joined::NoServer | Joined::Full => None,
+        Joined::NoServer => None,
+        Joined::Full => {
+            refusing::write(asked, &limits, Rcode::REFUSED, Some(refusing::TOO_MANY), out);
+            None
+        }
     }
 }
 
@@ -54,15 +74,44 @@ pub(super) fn write<Q: AsRef<[u8]>>(
     told: &crate::Told,
     out: &mut Vec<u8>,
 ) {
+    let mut reply = Reply::start(asked, limits, out);
+    reply.code(answer.code());
+    reply.because(asked, limits, told.why.or(answer.why()));
+    lead(aliases, asked, &mut reply);
+    answer.append(told, &mut reply);
+    reply.finish();
+}
+
+fn lead<Q: AsRef<[u8]>>(aliases: &[Alias], asked: &Asked<Q>, reply: &mut Reply<'_>) {
     let question = asked.question.as_ref();
     let name = question[..question.len() - 4].to_ascii_lowercase();
     let owners = std::iter::once(&*name).chain(aliases.iter().map(|alias| alias.target.as_wire()));
-    let mut reply = Reply::start(asked, limits, out);
-    reply.code(answer.code());
     for (owner, alias) in owners.zip(aliases) {
         reply.push_wire(Section::Answer, owner, &Data::Cname(alias.target.clone()), alias.ttl);
     }
-    answer.append(told, &mut reply);
+}
+
+/// Puts the aliases and what we say ourselves of the last one into `out`.
+fn ours<Q: AsRef<[u8]>>(
+    this: &Resolver,
+    aliases: &[Alias],
+    asked: &Asked<Q>,
+    limits: &Limits,
+    said: Ours,
+    out: &mut Vec<u8>,
+) {
+    let (Some(last), ttl) = (aliases.last(), this.settings.local.ttl) else { return };
+    let mut reply = Reply::start(asked, limits, out);
+    reply.authoritative();
+    lead(aliases, asked, &mut reply);
+    match said {
+        Ours::Records(records) => {
+            records.iter().for_each(|data| reply.push(Section::Answer, &last.target, data, ttl));
+        }
+        // The code is that of the last name (RFC 6604).
+        Ours::NoSuchName { .. } => reply.code(Rcode::NXDOMAIN),
+        Ours::NoData { .. } | Ours::Refused(..) => {}
+    }
     reply.finish();
 }
 

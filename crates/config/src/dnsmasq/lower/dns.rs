@@ -1,5 +1,6 @@
 //! The DNS options.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(super) struct Lowering {
     max_port: Option<(u16, Place)>,
     mx: Vec<Mx>,
     services: Vec<Record>,
+    /// Names that have PTR records among those of the settings.
+    pointers: HashSet<Name>,
     domains: Domains,
     /// Queries are logged with their numbers and who asks.
     pub logs_extra: bool,
@@ -79,6 +82,7 @@ impl Default for Lowering {
             max_port: None,
             mx: Vec::new(),
             services: Vec::new(),
+            pointers: HashSet::new(),
             domains: Domains::default(),
             logs_extra: false,
         }
@@ -161,7 +165,12 @@ impl Lowering {
             }
             DnsOption::Mx(mx) => self.mx.push(mx),
             DnsOption::Srv(record) => self.services.push(record),
-            DnsOption::Record(record) => local.records.push(record),
+            DnsOption::Record(record) => {
+                if matches!(record.data, Data::Ptr(_)) {
+                    self.pointers.insert(record.name.clone());
+                }
+                local.records.push(record);
+            }
             DnsOption::SelfMx => local.mx.to_itself = true,
             DnsOption::LocalMx => local.mx.to_target = true,
             DnsOption::MxTarget(name) => local.mx.target = Some(name),
@@ -192,7 +201,7 @@ impl Lowering {
                 ttl: host.ttl,
             }));
             let back = Name::reverse(address);
-            if !records.iter().any(|record| record.name == back && matches!(record.data, Data::Ptr(_))) {
+            if self.pointers.insert(back.clone()) {
                 let first = host.names[0].clone();
                 records.push(Record { name: back, data: Data::Ptr(first), ttl: host.ttl });
             }
@@ -249,7 +258,7 @@ impl Lowering {
         settings.local.domains = self.domains.clone();
         settings.local.leases_by_full_name_only = full_names_only;
         self.services(&mut settings);
-        self.mail(&mut settings, around);
+        self.mail(&mut settings, around, found);
         let paths = (!self.no_hosts).then(|| PathBuf::from(HOSTS));
         // dnsmasq reads later ones first; an address keeps the name that it gets first.
         let paths = paths.into_iter().chain(self.hosts.paths.iter().rev().cloned()).collect();
@@ -301,20 +310,30 @@ impl Lowering {
     }
 
     /// Who takes mail: `mx-host`, and what is said of it where it is left out.
-    fn mail(&self, settings: &mut Settings, around: &dyn Surroundings) {
+    fn mail(&self, settings: &mut Settings, around: &dyn Surroundings, found: &mut Diagnostics) {
         let this_host = around.text_of(Path::new(HOST_NAME)).ok().and_then(|name| name.trim().parse::<Name>().ok());
         let mx = &mut settings.local.mx;
         let is_asked_for = mx.to_target || mx.target.is_some();
-        let Some(target) = mx.target.clone().or(this_host.clone()) else { return };
-        mx.target = Some(target.clone());
+        mx.target = mx.target.take().or(this_host.clone());
+        let target = mx.target.clone();
         let record = |name: &Name, preference, to: Option<&Name>| {
-            let data = Data::Mx { preference, target: to.unwrap_or(&target).clone() };
-            Record { name: name.clone(), data, ttl: None }
+            let target = to.or(target.as_ref())?.clone();
+            Some(Record { name: name.clone(), data: Data::Mx { preference, target }, ttl: None })
         };
         let records = &mut settings.local.records;
-        records.extend(self.mx.iter().map(|mx| record(&mx.name, mx.preference, mx.target.as_ref())));
+        for mx in &self.mx {
+            match record(&mx.name, mx.preference, mx.target.as_ref()) {
+                Some(record) => records.push(record),
+                None => {
+                    let what =
+                        format!("nobody is said to take mail for {}, and this host's name is not known", mx.name);
+                    let fix = format!("name who does: mx-host={},HOST, or mx-target=HOST for all", mx.name);
+                    found.push(Diagnostic::error(what).fix(fix));
+                }
+            }
+        }
         let of_this_host = this_host.filter(|_| self.mx.is_empty() && is_asked_for);
-        records.extend(of_this_host.map(|name| record(&name, 1, None)));
+        records.extend(of_this_host.and_then(|name| record(&name, 1, None)));
     }
 }
 
