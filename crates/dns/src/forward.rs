@@ -19,12 +19,12 @@ use crate::seldom::Seldom;
 use crate::settings::{Forwarding, Server};
 use crate::slots::Slots;
 use crate::upstream::Upstreams;
-use crate::{Name, Question, Rcode};
+use crate::{Answer, Name, Question, Rcode};
 
 /// Where another server has answered already: how long an answer still shows how quick a server is.
 const LINGERS: Duration = Duration::from_secs(2);
-/// Who waits for one answer.
-const WAITERS: usize = 256;
+/// Who waits for one answer: all machines of a large lab that boots.
+const WAITERS: usize = 1024;
 /// How often one query is sent out at most.
 const ATTEMPTS: usize = 24;
 
@@ -73,13 +73,13 @@ pub(crate) enum Joined {
 }
 
 /// What an upstream message is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Worth {
     /// It answers the question.
     Answer,
     Failed(Failure),
-    /// The whole of it is to be had by TCP.
-    Truncated,
+    /// The whole of it is to be had by TCP. With what it says nevertheless.
+    Truncated(Option<Answer>),
     /// Right but for its letters: perhaps forged, perhaps by a server that does not keep them.
     OtherLetters,
     /// It does not understand EDNS.
@@ -173,10 +173,16 @@ impl Forward {
             self.ask_next(now, number, 1, effects);
             return Joined::Repeated;
         }
-        if flight.waiters.len() >= WAITERS || self.waiting >= self.settings.max * 4 {
+        if flight.waiters.len() >= WAITERS {
+            let name = flight.question.name.clone();
+            self.warn_crowded(now, &name, effects);
+            return Joined::Full;
+        }
+        if self.waiting >= self.settings.max * 4 {
             self.warn_full(now, effects);
             return Joined::Full;
         }
+        let flight = self.flights.get_mut(number).expect("a key's query is in flight");
         flight.waiters.push(from);
         self.waiting += 1;
         Joined::Waits
@@ -260,7 +266,7 @@ impl Forward {
                 self.upstreams.count_failure(server);
             }
             Worth::Failed(Failure::Said(_)) => self.upstreams.count_failure(server),
-            Worth::Answer | Worth::Truncated | Worth::OtherLetters | Worth::NoEdns => {
+            Worth::Answer | Worth::Truncated(_) | Worth::OtherLetters | Worth::NoEdns => {
                 self.upstreams.answered(now, server, took);
             }
         }
@@ -274,7 +280,11 @@ impl Forward {
                     effects,
                 ));
             }
-            Worth::Truncated => Transport::Tcp,
+            Worth::Truncated(answer) => {
+                let flight = self.flights.get_mut(number).expect("an attempt's query is in flight");
+                flight.cut = answer.or(flight.cut.take());
+                Transport::Tcp
+            }
             Worth::OtherLetters => {
                 self.upstreams.spare_letters(now, server);
                 Transport::Tcp
@@ -379,6 +389,15 @@ impl Forward {
                 None
             }
         })
+    }
+
+    fn warn_crowded(&mut self, now: Instant, name: &Name, effects: &mut VecDeque<Effect>) {
+        if self.warned.lets(now) {
+            effects.push_back(Effect::Warn {
+                text: format!("{WAITERS} DNS queries wait for one answer about {name}: more are refused"),
+                fix: "see whether the upstream servers answer, and which machines ask for it so often".into(),
+            });
+        }
     }
 
     fn warn_full(&mut self, now: Instant, effects: &mut VecDeque<Effect>) {

@@ -103,6 +103,14 @@ pub fn judge(sent: &Sent<'_>, octets: &[u8], settings: &Settings) -> Result<Good
     Ok(draft.finish(keep))
 }
 
+/// Reads a message that says that it is not whole: the answer that it holds is told if the whole is not to be had.
+pub fn judge_cut(sent: &Sent<'_>, octets: &[u8], settings: &Settings) -> Option<Answer> {
+    let mut octets = octets.to_vec();
+    *octets.get_mut(2)? &= !0x02;
+    let answer = judge(sent, &octets, settings).ok()?.answer;
+    (answer.code() == Rcode::NOERROR).then_some(answer)
+}
+
 /// The code of an answer to what was sent.
 fn matches(sent: &Sent<'_>, octets: &[u8]) -> Result<Rcode, Worthless> {
     let header: &[u8; QUESTION] = octets.first_chunk().ok_or(Worthless::NotOurs)?;

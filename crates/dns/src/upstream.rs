@@ -89,6 +89,13 @@ impl Upstreams {
             Order::Strict => {
                 // Whoever was silent lately is asked in its turn, but not waited for.
                 let silent = order.iter().take_while(|index| self.0[**index].misses > 1).count();
+                // Of many such, those have their turn that were asked least; the first one that answers has its own.
+                if silent >= AT_ONCE {
+                    order[..silent].sort_by_key(|index| self.0[*index].asked);
+                    order[..AT_ONCE - 1].sort_by_key(|index| among.iter().position(|other| other == index));
+                    let with_first = order.len().min(silent + 1);
+                    order[AT_ONCE - 1..with_first].rotate_right(1);
+                }
                 order.len().min(silent.min(AT_ONCE - 1) + 1)
             }
             Order::Quickest => {
@@ -320,6 +327,24 @@ mod tests {
         assert_eq!(upstreams.plan(now, &[0, 1, 2], Order::Strict), Plan { order: vec![0, 1, 2], at_once: 1 });
         (0..2).for_each(|_| upstreams.missed(now, 0));
         assert_eq!(upstreams.plan(now, &[0, 1, 2], Order::Strict), Plan { order: vec![0, 1, 2], at_once: 2 });
+    }
+
+    #[test]
+    fn strict_order_gets_past_any_number_of_dead_servers_at_once() {
+        let (mut upstreams, now, mut random) = (Upstreams::default(), Instant::now(), Random::new([1; 32]));
+        let all: Vec<Index> = (0..8).collect();
+        upstreams.set(&(1..=8).map(server).collect::<Vec<_>>());
+        (0..12).for_each(|at| upstreams.missed(now, at % 6));
+        let mut asked = HashSet::new();
+        for _ in 0..2 {
+            let Plan { order, at_once } = upstreams.plan(now, &all, Order::Strict);
+            assert_eq!((at_once, order[3], order[7], order.len()), (4, 6, 7, 8), "the first that lives is among them");
+            for index in &order[..at_once] {
+                upstreams.take_id(*index, &mut random);
+                asked.insert(*index);
+            }
+        }
+        assert_eq!(asked, (0..=6).collect(), "and each of the dead has its turn");
     }
 
     #[test]

@@ -306,6 +306,39 @@ fn a_server_that_leads_back_to_us_is_left_out() {
 }
 
 #[test]
+fn a_part_is_told_where_the_whole_cannot_be_had() {
+    for (does, within) in [(Does::CutsAndRefusesTcp, 5), (Does::CutsAndIgnoresTcp, 1010)] {
+        let mut world = World::of(&[does]);
+        world.ask(0, 1000, query(1, "a.test", Rtype::A));
+        world.ask(9000, 1000, query(2, "a.test", Rtype::A));
+        world.run();
+        world.settled(millis(within));
+        for id in [1, 2] {
+            let reply = world.told(1000, id).unwrap().1;
+            assert_eq!((code(reply), address(reply)), (Rcode::NOERROR, Some([9, 9, 9, 1].into())), "{does:?}");
+            assert_eq!(reply[2] & 0x02, 0x02, "it is not said to be whole");
+        }
+    }
+    let mut world = World::of(&[Does::CutsAndRefusesTcp, Does::Answers(50)]);
+    world.ask(0, 1000, query(1, "a.test", Rtype::A));
+    world.run();
+    assert_eq!(address(world.told(1000, 1).unwrap().1), Some([9, 9, 9, 2].into()), "another server has the whole");
+}
+
+#[test]
+fn so_many_wait_for_one_answer_and_no_more() {
+    let mut world = World::of(&[Does::Nothing]);
+    for at in 0..1030 {
+        world.ask(0, 1000 + at, query(at, "a.test", Rtype::A));
+    }
+    world.run();
+    let refused = world.asked.values().filter(|(_, told)| code(&told[0].1) == Rcode::REFUSED).count();
+    assert_eq!(refused, 6);
+    let [Effect::Warn { text, fix }] = &world.others[..] else { panic!("{:?}", world.others) };
+    assert!(text.contains("a.test") && !fix.contains("dns-forward-max"), "{text} {fix}");
+}
+
+#[test]
 fn so_many_queries_are_in_flight_and_no_more() {
     let mut world = World::new(settings(1, |forward| forward.max = 5), &[Does::Nothing]);
     for at in 0..20 {

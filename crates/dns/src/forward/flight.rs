@@ -8,7 +8,7 @@ use crate::lookups::{Line, Logged};
 use crate::query::{Asked, Key};
 use crate::resolver::{Client, Failure, Transport};
 use crate::routes::Index;
-use crate::{Name, Question};
+use crate::{Answer, Name, Question};
 
 /// A question that upstream servers are asked, for all clients that ask it.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Flight {
     pub began: Instant,
     /// What servers said, or what else went wrong.
     pub failures: Vec<(Index, Failure)>,
+    /// What a server said that could not say the whole over UDP.
+    pub cut: Option<Answer>,
     /// As [`make_key`] makes it.
     pub(super) key: Box<[u8]>,
     /// Servers in the order in which they are asked.
@@ -107,6 +109,7 @@ impl Flight {
             waiters: Vec::new(),
             began: now,
             failures: Vec::new(),
+            cut: None,
             key,
             order,
             next: 0,

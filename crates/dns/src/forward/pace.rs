@@ -13,7 +13,7 @@ const TOTAL: Duration = Duration::from_secs(4);
 /// Whatever settings say.
 const LONGEST: Duration = Duration::from_secs(3600);
 const AT_LEAST: Duration = Duration::from_millis(10);
-/// Where some servers said that they cannot, the silent ones are not waited for any longer than this.
+/// Where some servers said that they cannot, or not the whole over UDP, the silent ones are not waited for any longer.
 const ENOUGH: Duration = Duration::from_secs(1);
 /// Between the second server and all others.
 const THEN_ALL: Duration = Duration::from_millis(200);
@@ -71,7 +71,7 @@ impl Forward {
             }
         }
         let waited = now - flight.began;
-        let told = flight.failures.iter().any(|(_, failure)| matches!(failure, Failure::Said(_)));
+        let told = flight.cut.is_some() || flight.failures.iter().any(|(_, what)| matches!(what, Failure::Said(_)));
         if waited >= total(&self.settings)
             || flight.order.is_empty()
             || (told && flight.asked_all() && waited >= ENOUGH)

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::leading;
 use super::reading;
 use super::refusing::{self, Why};
-use super::{Effect, Exists, Failure, Outcome, Resolver, Token};
+use super::{Effect, Exists, Failure, Outcome, Resolver, Token, Transport};
 use crate::forward::{Ended, Flight, How, Waiter, Worth, code_of};
 use crate::lookups::{Logged, Source, Told};
 use crate::{Age, Good, Name, Question, Rcode};
@@ -77,8 +77,23 @@ pub(super) fn failed(this: &mut Resolver, now: Instant, ended: Ended) {
     let code = code_of(&failures);
     let by = failures.iter().rev().find(|(_, what)| *what == Failure::Said(code)).map(|(by, _)| *by);
     let Question { name, kind, .. } = &flight.question;
-    for Waiter { client, asked, serial, .. } in &flight.waiters {
+    for Waiter { client, asked, serial, aliases } in &flight.waiters {
         let mut octets = Vec::new();
+        if let Some(cut) = flight.cut.as_ref().filter(|_| client.transport == Transport::Udp) {
+            // Better a part of it than nothing.
+            let told = crate::Told { age: Age::Fresh(0), max_ttl: None, rotation: 0, why: None };
+            match &**aliases {
+                [] => cut.write(asked, &this.limits(client), &told, &mut octets),
+                aliases => leading::write(aliases, asked, cut, &this.limits(client), &told, &mut octets),
+            }
+            refusing::cut(&mut octets);
+            if this.is_told(now, client) {
+                let millis = (now - flight.began).as_millis().try_into().unwrap_or(u32::MAX);
+                this.tell(now, client, *serial, &octets, &Told { source: Source::Upstream, by: None, millis });
+            }
+            this.effects.push_back(Effect::Reply { to: *client, octets });
+            continue;
+        }
         refusing::write(asked, &this.limits(client), code, Some(why(&failures)), &mut octets);
         this.log(client, *serial, Logged::Failed { name: name.clone(), code, by });
         this.looked_up(now, client, name, *kind, Outcome::NoAnswer { asked: failures.clone() });

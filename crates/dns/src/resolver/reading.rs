@@ -18,7 +18,7 @@ pub(super) fn read(attempt: &Attempt, octets: &[u8], settings: &Settings) -> Opt
         Ok(good) => return Some((Worth::Answer, Some(good))),
         Err(Worthless::NotOurs | Worthless::Ignored) => return None,
         Err(Worthless::OtherLetters) => Worth::OtherLetters,
-        Err(Worthless::Truncated) => Worth::Truncated,
+        Err(Worthless::Truncated) => Worth::Truncated(reply::judge_cut(&sent, octets, settings)),
         Err(Worthless::Failed(Rcode::FORMERR | Rcode::NOTIMP)) if attempt.edns => Worth::NoEdns,
         Err(Worthless::Failed(code)) => Worth::Failed(Failure::Said(code)),
         Err(Worthless::Malformed(_)) => Worth::Failed(Failure::Malformed),

@@ -62,6 +62,11 @@ pub(super) fn undeny(exists: Exists, out: &mut [u8]) {
     }
 }
 
+/// Says that a reply is not whole (TC).
+pub(super) fn cut(out: &mut [u8]) {
+    out[2] |= 0x02;
+}
+
 /// The OPT record is the last one, and its last two octets the length of its options: none so far.
 fn add(out: &mut Vec<u8>, code: u16, text: &str, room: usize) {
     let length = 2 + text.len() as u16;

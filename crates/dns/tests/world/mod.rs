@@ -23,6 +23,9 @@ pub enum Does {
     Truncates,
     /// The name comes back in lower case.
     LosesLetters,
+    /// An address and TC over UDP; over TCP the kernel says that nobody listens, or nothing comes.
+    CutsAndRefusesTcp,
+    CutsAndIgnoresTcp,
     /// Only queries without EDNS are understood.
     KnowsNoEdns,
     /// Answers every second query.
@@ -289,6 +292,13 @@ impl World {
                 cut[3] &= 0xf0;
                 after(self, 5, cut);
             }
+            (Does::CutsAndRefusesTcp | Does::CutsAndIgnoresTcp, Transport::Udp) => {
+                let mut cut = true_answer;
+                cut[2] |= 0x02;
+                after(self, 5, cut);
+            }
+            (Does::CutsAndRefusesTcp, _) => self.plan(self.now, Happens::Unreachable(token)),
+            (Does::CutsAndIgnoresTcp, _) => {}
             (Does::LosesLetters, Transport::Udp) => {
                 let mut lower = true_answer;
                 let end = question_end(&lower) - 4;
