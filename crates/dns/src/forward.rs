@@ -287,17 +287,26 @@ impl Forward {
             }
             Worth::OtherLetters => {
                 self.upstreams.spare_letters(now, server);
+                self.flights.get_mut(number).expect("an attempt's query is in flight").lost_letters = true;
                 Transport::Tcp
             }
             Worth::NoEdns => {
                 self.upstreams.spare_edns(now, server);
                 attempt.by
             }
+            Worth::Failed(Failure::Unreachable) if attempt.by == Transport::Tcp && self.takes_letters_back(number) => {
+                Transport::Udp
+            }
             Worth::Failed(failure) => return self.failed(now, number, server, failure, effects),
         };
         // The others' turn does not wait for it: a server that asks for one thing after another could hold them up.
         self.send(now, number, server, again, effects);
         None
+    }
+
+    /// Whether a query without random letters, which nobody listens for by TCP, is to be sent over UDP after all: once.
+    fn takes_letters_back(&mut self, number: u64) -> bool {
+        self.flights.get_mut(number).is_some_and(|flight| std::mem::take(&mut flight.lost_letters))
     }
 
     /// A server cannot: the next one is asked. Where nobody is left, the query has failed.

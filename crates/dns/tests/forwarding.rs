@@ -306,6 +306,15 @@ fn a_server_that_leads_back_to_us_is_left_out() {
 }
 
 #[test]
+fn who_changes_letters_and_knows_no_tcp_is_believed_without_letters() {
+    let mut world = World::of(&[Does::LosesLettersAndTcp]);
+    world.ask(0, 1000, query(1, "a-long-name.test", Rtype::A));
+    world.run();
+    assert_eq!(address(world.told(1000, 1).unwrap().1), Some([9, 9, 9, 1].into()));
+    world.settled(millis(10));
+}
+
+#[test]
 fn a_part_is_told_where_the_whole_cannot_be_had() {
     for (does, within) in [(Does::CutsAndRefusesTcp, 5), (Does::CutsAndIgnoresTcp, 1010)] {
         let mut world = World::of(&[does]);

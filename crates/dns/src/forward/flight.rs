@@ -18,6 +18,8 @@ pub(crate) struct Flight {
     pub began: Instant,
     /// What servers said, or what else went wrong.
     pub failures: Vec<(Index, Failure)>,
+    /// A server changed letters, and was asked by TCP for that.
+    pub(super) lost_letters: bool,
     /// What a server said that could not say the whole over UDP.
     pub cut: Option<Answer>,
     /// As [`make_key`] makes it.
@@ -109,6 +111,7 @@ impl Flight {
             waiters: Vec::new(),
             began: now,
             failures: Vec::new(),
+            lost_letters: false,
             cut: None,
             key,
             order,

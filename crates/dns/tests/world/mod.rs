@@ -23,6 +23,8 @@ pub enum Does {
     Truncates,
     /// The name comes back in lower case.
     LosesLetters,
+    /// And over TCP nobody listens.
+    LosesLettersAndTcp,
     /// An address and TC over UDP; over TCP the kernel says that nobody listens, or nothing comes.
     CutsAndRefusesTcp,
     CutsAndIgnoresTcp,
@@ -297,9 +299,11 @@ impl World {
                 cut[2] |= 0x02;
                 after(self, 5, cut);
             }
-            (Does::CutsAndRefusesTcp, _) => self.plan(self.now, Happens::Unreachable(token)),
+            (Does::CutsAndRefusesTcp | Does::LosesLettersAndTcp, Transport::Tcp) => {
+                self.plan(self.now, Happens::Unreachable(token))
+            }
             (Does::CutsAndIgnoresTcp, _) => {}
-            (Does::LosesLetters, Transport::Udp) => {
+            (Does::LosesLetters | Does::LosesLettersAndTcp, Transport::Udp) => {
                 let mut lower = true_answer;
                 let end = question_end(&lower) - 4;
                 lower[12..end].make_ascii_lowercase();
