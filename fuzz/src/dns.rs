@@ -205,8 +205,8 @@ impl Run {
             1 => {
                 let text = "10.0.0.5 box box.lan\n10.0.0.5 second.lan\n10.0.0.6 box own.test\nfd00::5 box.lan\nwrong\n";
                 let lines = text.lines().enumerate().filter(|(at, _)| bits >> 2 >> at & 1 != 0);
-                let text = lines.map(|(_, line)| format!("{line}\n")).collect();
-                self.resolver.set_hosts(vec![("/etc/hosts".into(), text)]);
+                let text: String = lines.map(|(_, line)| format!("{line}\n")).collect();
+                self.resolver.set_hosts(vec![dns::hosts::File::new("/etc/hosts", text)]);
             }
             2 => {
                 let lan = ["10.0.0.1/24", "fd00::1/64", "10.0.1.1/16"].iter().enumerate();

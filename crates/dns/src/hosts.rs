@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::name::BadName;
 use crate::{Name, idn};
@@ -43,6 +44,27 @@ impl Wrong {
             Wrong::Name(..) => "write labels of 1 to 63 letters, digits and `-` with single dots between them",
             Wrong::Letters(_) => "write its ASCII form, which starts with xn--; `idn2 NAME` prints it",
         }
+    }
+}
+
+/// A file, read already: that takes a while where it is a long list, and is no work for the thread that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    pub path: String,
+    /// Shared with whoever looks whether it has changed.
+    pub text: Arc<str>,
+    parsed: Option<(Vec<Line>, Vec<Fault>)>,
+}
+
+impl File {
+    pub fn new(path: impl Into<String>, text: impl Into<Arc<str>>) -> File {
+        let text = text.into();
+        File { path: path.into(), parsed: Some(parse(&text)), text }
+    }
+
+    /// What it says. Once it was taken it is read anew.
+    pub(crate) fn take(&mut self) -> (Vec<Line>, Vec<Fault>) {
+        self.parsed.take().unwrap_or_else(|| parse(&self.text))
     }
 }
 

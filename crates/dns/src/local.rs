@@ -99,7 +99,7 @@ pub enum Found<'a> {
 /// All of them.
 pub struct Names {
     local: Local,
-    files: Vec<(String, String)>,
+    files: Vec<hosts::File>,
     tree: Tree,
     by_address: HashMap<IpAddr, Known>,
     interfaces: Interfaces,
@@ -129,13 +129,15 @@ impl Names {
 
     /// Takes other settings; hosts files, interfaces and leases stay.
     pub fn reconfigure(&mut self, local: Local) {
-        self.local = local;
-        self.rebuild();
+        if self.local != local {
+            self.local = local;
+            self.rebuild();
+        }
     }
 
-    /// The hosts files as they are now, in the order in which they count: each file's path with its text. Returns what is
+    /// The hosts files as they are now, in the order in which they count. Returns what is
     /// wrong in them, with the path.
-    pub fn set_hosts(&mut self, files: Vec<(String, String)>) -> Vec<(String, Fault)> {
+    pub fn set_hosts(&mut self, files: Vec<hosts::File>) -> Vec<(String, Fault)> {
         self.files = files;
         self.rebuild()
     }
@@ -181,7 +183,7 @@ impl Names {
 
     /// Makes all of it anew.
     fn rebuild(&mut self) -> Vec<(String, Fault)> {
-        let parsed: Vec<_> = self.files.iter().map(|(_, text)| hosts::parse(text)).collect();
+        let parsed: Vec<_> = self.files.iter_mut().map(hosts::File::take).collect();
         self.tree = Tree::with_room_for(parsed.iter().map(|(lines, _)| lines.len()).sum());
         self.by_address = HashMap::new();
         let records = std::mem::take(&mut self.local.records);
@@ -194,7 +196,7 @@ impl Names {
         for (at, (lines, wrong)) in parsed.into_iter().enumerate() {
             let file = FileNumber(at as u32 + 1);
             lines.iter().for_each(|line| self.lay_down_host(line, file));
-            faults.extend(wrong.into_iter().map(|fault| (self.files[at].0.clone(), fault)));
+            faults.extend(wrong.into_iter().map(|fault| (self.files[at].path.clone(), fault)));
         }
         self.interfaces.tell(&self.local, &mut self.tree);
         for lease in std::mem::take(&mut self.leases).into_leases() {
@@ -248,6 +250,6 @@ impl Names {
 
     fn origin(&self, number: FileNumber) -> Origin<'_> {
         let file = (number.0 as usize).checked_sub(1).and_then(|at| self.files.get(at));
-        file.map_or(Origin::Configuration, |(path, _)| Origin::Hosts(path))
+        file.map_or(Origin::Configuration, |file| Origin::Hosts(&file.path))
     }
 }

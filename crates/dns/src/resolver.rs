@@ -246,8 +246,8 @@ impl Resolver {
         self.route();
     }
 
-    /// The hosts files as they are now: each file's path, which logs show, with its text.
-    pub fn set_hosts(&mut self, files: Vec<(String, String)>) {
+    /// The hosts files as they are now.
+    pub fn set_hosts(&mut self, files: Vec<crate::hosts::File>) {
         for (path, fault) in self.names.set_hosts(files) {
             self.effects.push_back(Effect::Warn {
                 text: format!("{path}:{}: {}", fault.line, fault.what),

@@ -2,6 +2,7 @@
 
 mod world;
 
+use dns::hosts::File;
 use dns::local::Lease;
 use dns::lookups::{Logged, Says, Source};
 use dns::resolver::{Effect, Handled, Outcome};
@@ -29,7 +30,7 @@ fn at_once(world: &mut World, asked: &str, kind: Rtype) -> Option<(Rcode, Option
 fn local_names_come_before_routes_and_routes_before_servers() {
     let mut world = World::new(routed(), &[Does::NoSuchName(10)]);
     let hosts = "10.0.0.5 box.two.test box.other.test\n10.0.0.6 sub.four.test\n10.0.0.7 a.b.other.test\nnonsense box\n";
-    world.resolver.set_hosts(vec![("/etc/hosts".to_owned(), hosts.to_owned())]);
+    world.resolver.set_hosts(vec![File::new("/etc/hosts", hosts)]);
     let found = |last| Some((Rcode::NOERROR, Some([10, 0, 0, last].into())));
     let nothing = Some((Rcode::NOERROR, None));
     for (asked, kind, expected) in [
@@ -54,7 +55,7 @@ fn local_names_come_before_routes_and_routes_before_servers() {
 #[test]
 fn a_name_that_is_known_here_is_not_denied_by_others() {
     let mut world = World::new(routed(), &[Does::NoSuchName(10)]);
-    world.resolver.set_hosts(vec![("h".to_owned(), "10.0.0.7 a.b.other.test".to_owned())]);
+    world.resolver.set_hosts(vec![File::new("h", "10.0.0.7 a.b.other.test")]);
     for (id, asked, kind) in [
         (1, "a.b.other.test", Rtype::AAAA),
         (2, "b.other.test", Rtype::A),
@@ -168,7 +169,7 @@ fn the_log_follows_each_query() {
     let mut settings = routed();
     settings.log = true;
     let mut world = World::new(settings, &[Does::Answers(20)]);
-    world.resolver.set_hosts(vec![("/h".to_owned(), "10.0.0.5 box.two.test".to_owned())]);
+    world.resolver.set_hosts(vec![File::new("/h", "10.0.0.5 box.two.test")]);
     for (id, asked) in [(1, "a.test"), (2, "a.test"), (3, "box.two.test"), (4, "nil.two.test")] {
         world.ask(u64::from(id) * 100, 1000, query(id, asked, Rtype::A));
     }

@@ -45,7 +45,7 @@ pub struct NameFiles {
 struct HostsFile {
     path: PathBuf,
     stamp: Stamp,
-    text: String,
+    text: Arc<str>,
     names: usize,
 }
 
@@ -150,17 +150,17 @@ impl NameFiles {
         self.folders = folders;
         if changed || in_folders || which == Read::All {
             let read = self.paths.iter().chain(&self.folders);
-            let read = read.map(|file| (file.path.display().to_string(), file.text.clone()));
+            let read = read.map(|file| dns::hosts::File::new(file.path.display().to_string(), file.text.clone()));
             orders.push(Order::Hosts(self.own_name().into_iter().chain(read).collect()));
         }
         orders
     }
 
     /// This host by its name, as a hosts file would have it: before all others, so that our address leads back to it.
-    fn own_name(&self) -> Option<(String, String)> {
+    fn own_name(&self) -> Option<dns::hosts::File> {
         let us = self.us.filter(|_| self.hosts.loopback_is_us)?;
         let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-        Some(("this host's name".to_owned(), format!("{us} {name}")))
+        Some(dns::hosts::File::new("this host's name", format!("{us} {name}")))
     }
 
     /// The files as they are now, and whether anything changed.
@@ -186,7 +186,7 @@ impl NameFiles {
                         // Looked for from now on, and complained of once.
                         Err(error) => {
                             self.not_read(&path, &error, orders);
-                            now.push(HostsFile { stamp: stamp(&path), path, text: String::new(), names: 0 });
+                            now.push(HostsFile { stamp: stamp(&path), path, text: "".into(), names: 0 });
                         }
                     }
                 }
@@ -203,7 +203,7 @@ impl NameFiles {
         // Before the text: what is written meanwhile is read again.
         let stamp = stamp(path);
         let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
-        let text = if self.hosts.loopback_is_us { of_this_host(&text, self.us) } else { text };
+        let text: Arc<str> = if self.hosts.loopback_is_us { of_this_host(&text, self.us) } else { text }.into();
         let (lines, _) = dns::hosts::parse(&text);
         let plain = |name: &&dns::Name| self.expand && name.is_plain();
         let names = lines.iter().map(|line| line.names.len() + line.names.iter().filter(plain).count()).sum();
@@ -429,7 +429,7 @@ mod tests {
         fs::write(folder.join("hosts/.x.swp"), "10.0.0.8 no\n").unwrap();
         let orders = files.read_changed();
         let [Order::Hosts(hosts)] = &orders[..] else { panic!("hosts alone") };
-        assert_eq!(hosts[..], [(folder.join("hosts/x").display().to_string(), "10.0.0.9 nas\n".to_owned())]);
+        assert_eq!(hosts[..], [dns::hosts::File::new(folder.join("hosts/x").display().to_string(), "10.0.0.9 nas\n")]);
         fs::remove_file(folder.join("hosts/x")).unwrap();
         assert!(matches!(&files.read_changed()[..], [Order::Hosts(hosts)] if hosts.is_empty()));
         fs::remove_dir_all(&folder).unwrap();

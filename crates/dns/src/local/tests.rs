@@ -73,7 +73,7 @@ impl Bed {
 
     fn with_hosts(local: Local, text: &str) -> Bed {
         let mut bed = Bed::new(local);
-        assert_eq!(bed.names.set_hosts(vec![("/etc/hosts".into(), text.into())]), []);
+        assert_eq!(bed.names.set_hosts(vec![hosts::File::new("/etc/hosts", text)]), []);
         bed
     }
 
@@ -174,7 +174,7 @@ fn hosts_files_count_in_their_order() {
     let mut bed = Bed::new(local(&["cfg A 10.0.0.5", "multi A 10.0.0.8"]));
     let hosts = "10.0.0.5 one\n10.0.0.6 six sixth\n10.0.0.8 multi\n10.0.0.7 multi\nfd00::7 one";
     let faults =
-        bed.names.set_hosts(vec![("/a".into(), hosts.into()), ("/b".into(), "10.0.0.5 two\n10.0.0.6 9..9".into())]);
+        bed.names.set_hosts(vec![hosts::File::new("/a", hosts), hosts::File::new("/b", "10.0.0.5 two\n10.0.0.6 9..9")]);
     assert_eq!((faults[0].0.as_str(), faults[0].1.line), ("/b", 2));
     bed.expect(&[
         ("10.0.0.5 PTR", "cfg"),

@@ -207,6 +207,8 @@ impl Edge {
         if orders.is_empty() {
             return;
         }
+        // Leases come and go by the hundred, and settings may be long lists.
+        let settles = orders.iter().any(Order::changes_what_is_asked);
         for order in orders {
             match order {
                 Order::Reconfigure(config) => self.take(*config),
@@ -229,7 +231,9 @@ impl Edge {
                 Order::Stop => self.stopped.set(true),
             }
         }
-        self.settle();
+        if settles {
+            self.settle();
+        }
     }
 
     fn take(&self, config: config::Dns) {

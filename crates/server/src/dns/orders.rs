@@ -19,8 +19,8 @@ pub enum Order {
     Reconfigure(Box<config::Dns>),
     /// The upstream servers by resolv.conf, in its order.
     Servers(Vec<Server>),
-    /// Hosts files as they are now, each with its text.
-    Hosts(Vec<(String, String)>),
+    /// Hosts files as they are now.
+    Hosts(Vec<dns::hosts::File>),
     /// Our interfaces as they are now.
     Interfaces(Vec<Interface>),
     /// Answer here too.
@@ -41,6 +41,14 @@ pub enum Order {
         fix: String,
     },
     Stop,
+}
+
+impl Order {
+    /// Whether who is asked, or who may ask, depends on it.
+    pub(super) fn changes_what_is_asked(&self) -> bool {
+        use Order::{Interfaces, Listen, Reconfigure, Servers, Unlisten};
+        matches!(self, Reconfigure(_) | Servers(_) | Interfaces(_) | Listen(_) | Unlisten(_))
+    }
 }
 
 /// Tells the running service to do something, from any thread.

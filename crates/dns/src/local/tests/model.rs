@@ -167,7 +167,7 @@ proptest! {
                 Step::Hosts(lines) => {
                     let text: String = lines.iter().map(|(last, name)| format!("10.0.0.{last} n{name}\n")).collect();
                     model.hosts = lines.iter().map(|(last, name)| ([10, 0, 0, *last].into(), plain(*name))).collect();
-                    bed.names.set_hosts(vec![("/hosts".into(), text)]);
+                    bed.names.set_hosts(vec![hosts::File::new("/hosts", text)]);
                 }
                 Step::Pass(seconds) => bed.view.now += Duration::from_secs(seconds),
             }
