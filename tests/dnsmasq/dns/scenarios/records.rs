@@ -82,6 +82,7 @@ fn hosts() {
         .ask("PTR", ask_name_of("10.0.1.50"))
         .differs_at("alias.lan ANY", &[What::Order], ANY_ORDER)
         .differs_at("outside.lan A", &[What::Bit("AA"), What::Answer, What::Asked], FOLLOWED)
+        .differs_at("to-address.lan A", &[What::Answer], "an alias of ours is followed to addresses of domains")
         .differs_at("nowhere.lan A", &[What::Bit("AA"), What::Code, What::Asked], FOLLOWED)
         .by_chance(&[What::Authority], FOLLOWED),
         Group::new("an outside alias to a name of ours", &["host-record=here.lan,10.0.1.50"])
