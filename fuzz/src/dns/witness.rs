@@ -254,8 +254,10 @@ impl Witness {
             self.said.iter().filter(same)
         };
         let same_kind = |said: &&Said| said.question.kind == question.kind;
+        // Where CNAMEs are filtered, what they lead to is told without them, as dnsmasq does.
+        let without_links = self.settings.filter.types.iter().any(|kind| kind.to_int() == CNAME);
         for record in &reply.answer {
-            let led_to = led.contains(&&record.owner);
+            let led_to = led.contains(&&record.owner) || without_links;
             let above = |name: &&Vec<u8>| name.ends_with(&record.owner);
             assert!(led_to || (is_of(record, DNAME) && led.iter().any(above)), "nothing leads to {record:?}");
             let kinds = [question.kind, CNAME, DNAME, RRSIG];
