@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn faults_name_their_line() {
         let text = "nameserver localhost\nnameserver\nnameserver 10.0.0.1%eth0\nnameserver fe80::1%a-name-too-long-x\n\
-                    nameserver 10.0.0.1#5353";
+                    nameserver 10.0.0.1#5353\nnameserver fe80::1%a/b\nnameserver fe80::1%\0";
         let faults: Vec<String> = parse(text).faults.iter().map(Fault::to_string).collect();
-        assert_eq!(faults.len(), 5, "{faults:?}");
+        assert_eq!(faults.len(), 7, "{faults:?}");
         assert_eq!(faults[0], "line 1: `localhost` is no address of a name server");
         assert_eq!(parse(text).servers, []);
     }

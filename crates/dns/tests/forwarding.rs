@@ -215,6 +215,18 @@ fn an_impatient_client_makes_us_ask_the_next_one() {
 }
 
 #[test]
+fn impatience_and_late_refusals_put_off_nobodys_turn() {
+    let dead = [Does::Nothing, Does::Nothing, Does::Nothing, Does::Nothing, Does::Nothing];
+    let mut world = World::of(&[&dead[..], &[Does::Answers(180)]].concat());
+    world.ask(0, 1000, query(1, "a.test", Rtype::A));
+    world.ask(390, 1000, query(1, "a.test", Rtype::A));
+    world.run();
+    // Four at once, the fifth at 390 by the client's impatience, and the sixth at 400 all the same.
+    assert_eq!(world.told(1000, 1).unwrap().0, millis(580));
+    world.settled(SECOND);
+}
+
+#[test]
 fn times_to_ask_again_may_be_given() {
     let retry = Some(Retry { first: millis(300), total: millis(2500) });
     let mut world = World::new(settings(1, |forward| forward.retry = retry), &[Does::Nothing]);
