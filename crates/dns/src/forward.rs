@@ -4,6 +4,7 @@ mod ask;
 mod flight;
 mod loops;
 mod pace;
+mod shares;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ pub(crate) struct Forward {
     attempts: Slots<Attempt>,
     timers: BTreeSet<(Instant, Timer)>,
     waiting: usize,
+    shares: shares::Shares,
     warned: Seldom,
     /// A key being made, kept for its memory.
     key: Vec<u8>,
@@ -98,6 +100,7 @@ impl Forward {
             attempts: Slots::default(),
             timers: BTreeSet::new(),
             waiting: 0,
+            shares: shares::Shares::default(),
             warned: Seldom::default(),
             key: Vec::new(),
             forwarded: 0,
@@ -146,7 +149,7 @@ impl Forward {
         if let Some(&number) = self.by_key.get(&*self.key) {
             return self.join(now, number, from, effects);
         }
-        if self.flights.len() >= self.settings.max || (from.is_some() && self.waiting >= self.settings.max * 4) {
+        if self.flights.len() >= self.settings.max || from.as_ref().is_some_and(|from| self.is_full_for(from, true)) {
             self.warn_full(now, effects);
             return Joined::Full;
         }
@@ -155,8 +158,12 @@ impl Forward {
             return Joined::NoServer;
         }
         let mut flight = Flight::new(now, wanted, self.key.as_slice().into(), plan.order);
-        flight.waiters.extend(from);
-        self.waiting += flight.waiters.len();
+        if let Some(from) = from {
+            self.shares.add(from.client.address.ip(), true);
+            self.waiting += 1;
+            flight.asked_by = Some(from.client.address.ip());
+            flight.waiters.push(from);
+        }
         let key = flight.key.clone();
         let number = self.flights.insert(flight);
         self.by_key.insert(key, number);
@@ -178,14 +185,22 @@ impl Forward {
             self.warn_crowded(now, &name, effects);
             return Joined::Full;
         }
-        if self.waiting >= self.settings.max * 4 {
+        if self.is_full_for(&from, false) {
             self.warn_full(now, effects);
             return Joined::Full;
         }
         let flight = self.flights.get_mut(number).expect("a key's query is in flight");
+        self.shares.add(from.client.address.ip(), false);
         flight.waiters.push(from);
         self.waiting += 1;
         Joined::Waits
+    }
+
+    /// Whether too much waits already, of all clients or of this one.
+    fn is_full_for(&self, from: &Waiter, with_new_question: bool) -> bool {
+        let waits = self.settings.max * 4;
+        let questions = if with_new_question { self.settings.max } else { usize::MAX };
+        self.waiting >= waits || self.shares.is_full(from.client.address.ip(), questions, waits)
     }
 
     /// Sends a query out once more.
@@ -347,6 +362,11 @@ impl Forward {
         self.by_key.remove(&flight.key);
         self.timers.remove(&(flight.due, Timer::Flight(number)));
         self.waiting -= flight.waiters.len();
+        let mut asked_by = flight.asked_by;
+        for waiter in &flight.waiters {
+            let client = waiter.client.address.ip();
+            self.shares.remove(client, asked_by.take_if(|first| *first == client).is_some());
+        }
         for token in std::mem::take(&mut flight.pending) {
             let Some(attempt) = self.attempts.get_mut(token) else { continue };
             attempt.flight = None;
@@ -415,7 +435,7 @@ impl Forward {
         }
         let max = self.settings.max;
         effects.push_back(Effect::Warn {
-            text: format!("{max} DNS queries wait for upstream servers, which is the limit: more are refused"),
+            text: format!("as many DNS queries wait for upstream servers as may ({max}, of one client three of four parts): more are refused"),
             fix: format!("see whether the upstream servers answer and which machine asks so much; or raise the limit (dns-forward-max={max})"),
         });
     }

@@ -4,10 +4,10 @@ mod world;
 
 use std::time::Duration;
 
-use dns::resolver::{Effect, Failure, Outcome, Transport};
+use dns::resolver::{Client, Effect, Failure, Handled, Outcome, Transport};
 use dns::settings::{Order, Retry, Stale};
 use dns::{Rcode, Rtype};
-use world::{Does, World, address, code, query, settings, with_edns};
+use world::{Does, World, address, client, code, query, settings, with_edns};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -371,9 +371,29 @@ fn so_many_queries_are_in_flight_and_no_more() {
     world.run();
     world.settled(millis(4000));
     let refused = world.asked.values().filter(|(_, told)| code(&told[0].1) == Rcode::REFUSED).count();
-    assert_eq!(refused, 15 + 25, "five queries, and twenty who wait for them");
+    assert_eq!(refused, 16 + 29, "of five queries four, and of twenty who wait fifteen");
     let [Effect::Warn { text, fix }] = &world.others[..] else { panic!("{:?}", world.others) };
     assert!(text.contains('5') && fix.contains("dns-forward-max"), "{text} {fix}");
+}
+
+#[test]
+fn who_asks_for_all_at_once_keeps_nobody_else_from_answers() {
+    let mut world = World::new(settings(1, |forward| forward.max = 8), &[Does::Nothing]);
+    for at in 0..100 {
+        world.ask(0, 1000 + at, query(at, &format!("n{at}.test"), Rtype::A));
+    }
+    world.run();
+    let mut handled = |client, id: u16| {
+        let octets = query(id, &format!("m{id}.test"), Rtype::A);
+        world.resolver.handle_query(world.now, &client, &octets, &mut Vec::new())
+    };
+    let greedy: Vec<_> = (0..100).map(|id| handled(client(1), id)).collect();
+    assert_eq!(greedy.iter().filter(|handled| **handled == Handled::Waits).count(), 6, "given back, and taken again");
+    let modest = Client { address: ([10, 0, 0, 8], 1).into(), ..client(1) };
+    assert_eq!(
+        [handled(modest, 200), handled(modest, 201), handled(modest, 202)],
+        [Handled::Waits, Handled::Waits, Handled::Reply]
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One query in flight.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::Wanted;
@@ -15,6 +15,8 @@ use crate::{Answer, Name, Question};
 pub(crate) struct Flight {
     pub question: Question,
     pub waiters: Vec<Waiter>,
+    /// Whose share it counts to: the first of those who wait.
+    pub(super) asked_by: Option<IpAddr>,
     pub began: Instant,
     /// What servers said, or what else went wrong.
     pub failures: Vec<(Index, Failure)>,
@@ -109,6 +111,7 @@ impl Flight {
         Flight {
             question: super::question(wanted),
             waiters: Vec::new(),
+            asked_by: None,
             began: now,
             failures: Vec::new(),
             lost_letters: false,
