@@ -193,7 +193,7 @@ pub const KEYS: &[Key] = &[
     key("dns", "lease_ttl", "time", "`ttl`", "The same for names of machines that have their address from us.", r#""10s""#, ""),
     key("dns", "localise", "true or false", "false", "Where a name has several addresses here, tell only those in the asking machine's subnet, if there are any.", "true", ""),
     key("dns", "keep_order", "true or false", "false", "Tell several addresses in the same order always, and not each time another one first.", "true", ""),
-    key("dns", "log", "true or false", "false", "Tell every query and what came of it.", "true", ""),
+    key("dns", "log", "true or false", "false", "Tell every query and what came of it, on standard error.", "true", ""),
     key("dns", "random_case", "true or false", "true", "Ask in randomly mixed case, which a forged answer does not know.", "false", ""),
     key("dns", "detect_loops", "true or false", "true", "Find servers that lead back to us, and leave them out.", "false", ""),
     key("dns", "pass_ad", "true or false", "false", "Tell clients that upstream found an answer to be authentic (DNSSEC).", "true", ""),

@@ -436,7 +436,9 @@ impl Forward {
         let max = self.settings.max;
         effects.push_back(Effect::Warn {
             text: format!("as many DNS queries wait for upstream servers as may ({max}, of one client three of four parts): more are refused"),
-            fix: format!("see whether the upstream servers answer and which machine asks so much; or raise the limit (dns-forward-max={max})"),
+            fix: "see whether the upstream servers answer and which machine asks so much; or raise the limit: max_queries \
+                  in [dns], dns-forward-max in the dnsmasq dialect"
+                .to_owned(),
         });
     }
 }

@@ -8,7 +8,7 @@ mod lines;
 mod links;
 mod live;
 mod log;
-mod names;
+pub mod names;
 mod privileges;
 mod process;
 mod script;

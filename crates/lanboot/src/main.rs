@@ -13,6 +13,7 @@ mod leases;
 mod name_files;
 mod names;
 mod problem;
+mod query_log;
 mod setup;
 mod summary;
 mod up;

@@ -18,7 +18,7 @@ use server::{Bound, Link, Running, rival};
 
 use crate::args::{Down, Log, Up};
 use crate::names::Names;
-use crate::{Outcome, problem, setup, summary};
+use crate::{Outcome, problem, query_log, setup, summary};
 
 /// Sets up the network and serves it until a signal of [`block_signals`] comes; then puts everything back.
 pub fn up(args: &Up) -> Outcome {
@@ -188,6 +188,10 @@ pub fn serve(
     let mut bound = bind(loaded, address)?;
     let dns = loaded.config.dns.as_ref();
     let names = dns.map(|dns| Names::prepare(&mut bound, dns, Some(address.addr()), None));
+    if let Some(dns) = dns.filter(|dns| dns.settings.log) {
+        let log = query_log::start(dns).map_err(|error| problem::of(format!("cannot print the DNS log: {error}")))?;
+        bound.order_dns(server::dns::Order::LogTo(log));
+    }
     let (running, known) = start(bound, store, journal)?;
     if let Some((names, dns)) = names.zip(running.dns.as_ref()) {
         let following = names.follow(dns.orders(), None);

@@ -115,6 +115,9 @@ fn rebind_warning(name: &Name, address: IpAddr, by: SocketAddr) -> Effect {
         text: format!(
             "{by} says that {name} has the private address {address}: perhaps an attack on browsers, not passed on"
         ),
-        fix: format!("if it is meant to be so, except the domain: rebind-domain-ok=/{name}/"),
+        fix: format!(
+            "if it is meant to be so, except the domain: rebind_ok in [dns.filter], rebind-domain-ok=/{name}/ in the \
+             dnsmasq dialect"
+        ),
     }
 }
