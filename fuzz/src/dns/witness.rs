@@ -59,6 +59,8 @@ struct Said {
     question: Question,
     checking_disabled: bool,
     code: u8,
+    /// It is cut. It may be told as such while the whole is not to be had.
+    is_part: bool,
     records: Vec<Record>,
     /// What it says in its other sections.
     beside: Vec<Record>,
@@ -92,7 +94,7 @@ impl Witness {
 
     /// Nothing that was said before is told from now on.
     pub fn cleared(&mut self) {
-        self.said.clear();
+        self.said.retain(|said| said.is_part);
         self.answered.clear();
     }
 
@@ -182,6 +184,7 @@ impl Witness {
             question,
             checking_disabled,
             code: if bogus { NXDOMAIN } else { message.code() },
+            is_part: message.flags[0] & 2 != 0,
             records,
             beside,
             at: now,
@@ -250,6 +253,7 @@ impl Witness {
                 said.checking_disabled == checking_disabled
                     && said.question.class == question.class
                     && led.contains(&&said.question.name)
+                    && (!said.is_part || (reply.flags[0] & 2 != 0 && now <= said.at + self.longest_wait))
             };
             self.said.iter().filter(same)
         };
@@ -333,7 +337,7 @@ impl Said {
     fn tells(&self, record: &Record, now: Instant, stale: Option<Duration>) -> bool {
         let holds = |said: &Record| {
             let until = |stale| self.at + Duration::from_secs(said.ttl.into()) + SECOND + stale;
-            now == self.at || stale.is_none_or(|stale| now <= until(stale))
+            now == self.at || self.is_part || stale.is_none_or(|stale| now <= until(stale))
         };
         let found = self.records.iter().find(|said| is_same(said, record) && holds(said));
         found.is_some()

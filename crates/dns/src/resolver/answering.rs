@@ -81,7 +81,8 @@ pub(super) fn failed(this: &mut Resolver, now: Instant, ended: Ended) {
         let mut octets = Vec::new();
         if let Some(cut) = flight.cut.as_ref().filter(|_| client.transport == Transport::Udp) {
             // Better a part of it than nothing.
-            let told = crate::Told { age: Age::Fresh(0), max_ttl: None, rotation: 0, why: None };
+            let max_ttl = this.settings.cache.max_told_ttl;
+            let told = crate::Told { age: Age::Fresh(0), max_ttl, rotation: 0, why: None };
             match &**aliases {
                 [] => cut.write(asked, &this.limits(client), &told, &mut octets),
                 aliases => leading::write(aliases, asked, cut, &this.limits(client), &told, &mut octets),
