@@ -56,7 +56,7 @@ fn what_the_file_says_is_what_machines_are_answered() {
         ("deep.mirror.example", vec!["10.0.1.6"]),
         ("old.lan", vec!["10.0.1.7"]),
         ("big", vec!["10.0.1.1"]),
-        ("localhost", vec![]),
+        ("localhost", vec!["127.0.0.1"]),
         ("x.ads.example", vec![]),
         ("nobody.lan", vec![]),
     ];

@@ -53,7 +53,7 @@ pub struct HostsFiles {
     /// [`HostsFiles::paths`] are watched too.
     pub watched: bool,
     /// This host's name has our address of the network, also where no file has it. Names at loopback addresses are this
-    /// host's own: `localhost` and its like are left out, and others have that address in place of 127.0.1.1, where
+    /// host's own: `localhost` is 127.0.0.1 and ::1 alone, and others have that address in place of 127.0.1.1, where
     /// Debian puts the host's name.
     pub loopback_is_us: bool,
 }

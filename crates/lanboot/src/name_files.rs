@@ -156,11 +156,12 @@ impl NameFiles {
         orders
     }
 
-    /// This host by its name, as a hosts file would have it: before all others, so that our address leads back to it.
+    /// This host by its name, as a hosts file would have it: before all others, so that our address leads back to it. And
+    /// `localhost`, which is nobody else (RFC 6761 section 6.3).
     fn own_name(&self) -> Option<dns::hosts::File> {
         let us = self.us.filter(|_| self.hosts.loopback_is_us)?;
         let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-        Some(dns::hosts::File::new("this host's name", format!("{us} {name}")))
+        Some(dns::hosts::File::new("this host's name", format!("{us} {name}\n127.0.0.1 localhost\n::1 localhost\n")))
     }
 
     /// The files as they are now, and whether anything changed.
