@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn names_tell_what_they_are_of() {
         for (name, what) in [
-            ("deb.debian.org", "asked for the mirror "),
+            ("deb.example.net", "asked for the mirror "),
             ("ftp2.de.example", "asked for the mirror "),
             ("my-mirror.lan", "asked for the mirror "),
             ("0.debian.pool.ntp.org", "asked for the time server "),

@@ -266,9 +266,9 @@ fn installer(number: u8) -> Tale {
 
 /// It finds the time, and then no mirror.
 pub fn no_mirror() -> Tale {
-    installer(1).found(12_000, "ntp.lan", true).failed(17_000, "deb.debian.org", "A", no_answer()).failed(
+    installer(1).found(12_000, "ntp.lan", true).failed(17_000, "deb.example.net", "A", no_answer()).failed(
         17_001,
-        "deb.debian.org",
+        "deb.example.net",
         "AAAA",
         no_answer(),
     )
@@ -277,10 +277,10 @@ pub fn no_mirror() -> Tale {
 /// A name is tried in a domain first, records that few names have are asked for, and the server is slow once.
 pub fn names_with_small_trouble() -> Tale {
     installer(2)
-        .failed(12_000, "deb.debian.org.lan", "A", Unresolved::NoSuchName { by: None })
-        .found(12_100, "deb.debian.org", false)
-        .failed(12_110, "deb.debian.org", "AAAA", no_such_name())
-        .failed(12_200, "_http._tcp.deb.debian.org", "SRV", no_such_name())
+        .failed(12_000, "deb.example.net.lan", "A", Unresolved::NoSuchName { by: None })
+        .found(12_100, "deb.example.net", false)
+        .failed(12_110, "deb.example.net", "AAAA", no_such_name())
+        .failed(12_200, "_http._tcp.deb.example.net", "SRV", no_such_name())
         .found(13_000, "security.debian.org", false)
         .failed(14_000, "wpad.lan", "A", Unresolved::NoSuchName { by: None })
         .failed(15_000, "ntp.debian.org", "A", no_answer())
