@@ -10,7 +10,10 @@ rust_minor=88
 build='gcc libc6-dev'
 demo="$build qemu-system-x86 ovmf ipxe iproute2 debian-installer-12-netboot-amd64 busybox-static cpio"
 fuzz="$build g++"
-bench="$build bind9-dnsutils dnsperf iproute2 dnsmasq-base curl ipxe"
+bench="$build bind9-dnsutils dnsperf iproute2 dnsmasq-base curl ipxe libwrap0"
+# Peers of the bench that conflict with each other or would start as services: unpacked here, not installed.
+peers='tftpd-hpa atftpd'
+peers_folder=/usr/local/lib/lanboot-bench
 test="$demo bind9-dnsutils qemu-system-arm qemu-efi-aarch64 debian-installer-12-netboot-arm64 dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps wget"
 
 case ${1:-} in
@@ -37,7 +40,13 @@ for package in $packages; do
     state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
     [ "$state" = 'install ok installed' ] || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+packed=
+if [ "$1" = bench ]; then
+    for package in $peers; do
+        [ -e "$peers_folder/$package" ] || packed="$packed $package"
+    done
+fi
+[ -n "$missing$packed" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
     echo "error: this needs:$missing" >&2
@@ -46,8 +55,17 @@ if ! command -v apt-get >/dev/null; then
 fi
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
-echo "installing:$missing"
+echo "installing:$missing$packed"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update -q
 # Without recommended packages none of these starts a service.
-$as_root apt-get install -q -y --no-install-recommends $missing
+[ -z "$missing" ] || $as_root apt-get install -q -y --no-install-recommends $missing
+if [ -n "$packed" ]; then
+    $as_root mkdir -p "$peers_folder"
+    packages_folder=$(mktemp -d)
+    trap 'rm -rf "$packages_folder"' EXIT
+    for package in $packed; do
+        (cd "$packages_folder" && apt-get download -q "$package")
+        $as_root dpkg -x "$packages_folder/$package"_*.deb "$peers_folder/$package"
+    done
+fi
