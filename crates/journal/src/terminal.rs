@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use mac::Mac;
 
 use crate::failures::{Failure, Failures};
-use crate::journal::gap;
 use crate::line::{Line, Tone};
+use crate::record::gap;
 use crate::run::Run;
 use crate::stuck::Standstill;
 use crate::style::{BOLD, DIM, MACHINES, YELLOW};
