@@ -208,7 +208,6 @@ fn how_upstream_is_asked() {
     assert_eq!(forward("--min-port=4000").ports.range, Some((4000, 65535)));
     assert_eq!(forward("--max-port=4000").ports.range, Some((1024, 4000)));
     assert!(refused("--max-port=1000").contains("no port from 1024 to 1000"));
-    assert_eq!(forward("--port-limit=2").ports.limit, Some(2));
     assert_eq!(forward("--dns-forward-max=7").max, 7);
     let millis = Duration::from_millis;
     assert_eq!(forward("--fast-dns-retry").retry, Some(Retry { first: millis(1000), total: millis(10_000) }));

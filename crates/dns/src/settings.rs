@@ -226,8 +226,6 @@ pub struct SourcePorts {
     pub fixed: Option<u16>,
     /// Inclusive; `None`: the kernel's range.
     pub range: Option<(u16, u16)>,
-    /// So many sockets at most for one query's retries.
-    pub limit: Option<usize>,
 }
 
 impl Default for Forwarding {

@@ -59,7 +59,7 @@ pub const SERVED: &[&str] = &[
     "http-root", "http-port",
     "port", "server", "local", "rev-server", "servers-file", "resolv-file", "no-resolv", "no-poll", "clear-on-reload",
     "strict-order", "all-servers", "domain-needed", "bogus-priv", "filterwin2k", "filter-A", "filter-AAAA", "filter-rr",
-    "edns-packet-max", "query-port", "port-limit", "min-port", "max-port", "dns-forward-max", "fast-dns-retry",
+    "edns-packet-max", "query-port", "min-port", "max-port", "dns-forward-max", "fast-dns-retry",
     "stop-dns-rebind", "rebind-localhost-ok", "rebind-domain-ok", "dns-loop-detect", "ignore-address", "strip-mac",
     "strip-subnet", "add-cpe-id", "proxy-dnssec", "cache-size", "no-negcache", "use-stale-cache", "cache-rr", "neg-ttl",
     "max-ttl", "max-cache-ttl", "min-cache-ttl", "no-hosts", "addn-hosts", "hostsdir", "expand-hosts", "log-queries",

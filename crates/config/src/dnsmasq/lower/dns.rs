@@ -108,7 +108,6 @@ impl Lowering {
             DnsOption::FilterWindows => settings.forward.filter_windows = true,
             DnsOption::EdnsMax(octets) => settings.forward.edns_max = octets,
             DnsOption::QueryPort(port) => settings.forward.ports.fixed = Some(port),
-            DnsOption::PortLimit(limit) => settings.forward.ports.limit = Some(limit as usize),
             DnsOption::MinPort(port) => self.min_port = Some((port, place.clone())),
             DnsOption::MaxPort(port) => self.max_port = Some((port, place.clone())),
             DnsOption::ForwardMax(max) => settings.forward.max = max as usize,

@@ -41,7 +41,6 @@ pub enum DnsOption {
     FilterWindows,
     EdnsMax(u16),
     QueryPort(u16),
-    PortLimit(u32),
     MinPort(u16),
     MaxPort(u16),
     ForwardMax(u32),

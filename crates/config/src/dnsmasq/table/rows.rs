@@ -201,7 +201,7 @@ pub const ROWS: &[Row] = &[
     row(' ', "filter-rr", Required("TYPE[,TYPE...]"), Each, Dns, dns!(types, FilterTypes), "Keep records of these types out of answers"),
     row('P', "edns-packet-max", Required("OCTETS"), Once, Dns, Honoured(dns::edns_packet_max), "Take EDNS datagrams of this size at most"),
     row('Q', "query-port", Required("NUMBER"), Once, Dns, dns!(port_of, QueryPort), "Ask upstream servers from this port"),
-    row(' ', "port-limit", Required("NUMBER"), Once, Dns, dns!(some_of, PortLimit), "Ask several upstream servers for one query from so many ports"),
+    row(' ', "port-limit", Required("NUMBER"), Once, Dns, Warned("each upstream server is asked from ports of its own, chosen by chance"), "Ask several upstream servers for one query from so many ports"),
     row(' ', "min-port", Required("NUMBER"), Once, Dns, dns!(port_of, MinPort), "Ask upstream servers from this port or a higher one"),
     row(' ', "max-port", Required("NUMBER"), Once, Dns, dns!(port_of, MaxPort), "Ask upstream servers from this port or a lower one"),
     row('0', "dns-forward-max", Required("NUMBER"), Once, Dns, dns!(number_of, ForwardMax), "Forward so many queries at once at most"),
