@@ -1,6 +1,7 @@
 //! Queries in flight: who waits for them, whom we asked, and when to ask again.
 
 mod ask;
+mod failed;
 mod flight;
 mod loops;
 mod pace;
@@ -10,6 +11,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub(crate) use ask::{Ask, Opt};
+pub(crate) use failed::Failures;
 pub(crate) use flight::{Alias, Attempt, Ended, Flight, How, Waiter};
 
 use crate::query::Key;
@@ -38,6 +40,7 @@ pub(crate) struct Forward {
     flights: Slots<Flight>,
     by_key: HashMap<Box<[u8]>, u64>,
     attempts: Slots<Attempt>,
+    failed: failed::Failed,
     timers: BTreeSet<(Instant, Timer)>,
     waiting: usize,
     shares: shares::Shares,
@@ -64,7 +67,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// What became of a query that is to be forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
     Waits,
     /// This client waits for it already.
@@ -72,6 +75,8 @@ pub(crate) enum Joined {
     /// Too many are in flight.
     Full,
     NoServer,
+    /// Nobody answered it just now.
+    Failed(Failures),
 }
 
 /// What an upstream message is worth.
@@ -98,6 +103,7 @@ impl Forward {
             flights: Slots::default(),
             by_key: HashMap::new(),
             attempts: Slots::default(),
+            failed: failed::Failed::default(),
             timers: BTreeSet::new(),
             waiting: 0,
             shares: shares::Shares::default(),
@@ -114,6 +120,7 @@ impl Forward {
     /// Takes other servers. Queries in flight to those that are gone are given up, and their next ones asked in time.
     pub fn set_servers(&mut self, now: Option<Instant>, servers: &[Server], effects: &mut VecDeque<Effect>) {
         let places = self.upstreams.set(servers);
+        self.failed.clear();
         for token in self.attempts.numbers().collect::<Vec<_>>() {
             let attempt = self.attempts.get_mut(token).expect("a number that was just listed");
             match places.get(attempt.server).copied().flatten() {
@@ -148,6 +155,9 @@ impl Forward {
         flight::make_key(wanted, &mut self.key);
         if let Some(&number) = self.by_key.get(&*self.key) {
             return self.join(now, number, from, effects);
+        }
+        if let Some(failures) = self.failed.get(now, &self.key) {
+            return Joined::Failed(failures);
         }
         if self.flights.len() >= self.settings.max || from.as_ref().is_some_and(|from| self.is_full_for(from, true)) {
             self.warn_full(now, effects);
@@ -254,6 +264,11 @@ impl Forward {
             effects.push_back(Effect::Log(line));
         }
         effects.push_back(Effect::Ask { token: Token(token), server, by, octets });
+    }
+
+    /// What failed just now may be asked again.
+    pub fn forget_failures(&mut self) {
+        self.failed.clear();
     }
 
     /// Queries in flight.
@@ -386,8 +401,12 @@ impl Forward {
                 flight.failures.iter().filter(|(failed, what)| matches!(what, Failure::Said(_)) && *failed != server);
             wrong.for_each(|(failed, _)| self.upstreams.missed(now, *failed));
         }
-        let failures =
+        let failures: Vec<_> =
             flight.failures.iter().map(|(server, what)| (self.upstreams.server(*server).address, *what)).collect();
+        // A part of an answer is more than a failure, and nobody left to ask says nothing of the name.
+        if matches!(how, How::Failed) && flight.cut.is_none() && !failures.is_empty() {
+            self.failed.insert(now, &flight.key, failures.as_slice().into());
+        }
         Ended { flight, how, failures }
     }
 

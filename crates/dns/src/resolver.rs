@@ -278,6 +278,7 @@ impl Resolver {
     /// Forgets all that upstream servers said.
     pub fn clear_cache(&mut self) {
         self.cache.clear();
+        self.forward.forget_failures();
     }
 
     /// Figures for people.

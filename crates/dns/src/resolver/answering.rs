@@ -3,13 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::asking::Asking;
 use super::leading;
 use super::reading;
 use super::refusing::{self, Why};
-use super::{Effect, Exists, Failure, Outcome, Resolver, Token, Transport};
+use super::{Client, Effect, Exists, Failure, Outcome, Resolver, Token, Transport};
 use crate::forward::{Ended, Flight, How, Waiter, Worth, code_of};
 use crate::lookups::{Logged, Source, Told};
-use crate::{Age, Good, Name, Question, Rcode};
+use crate::query::Asked;
+use crate::{Age, Good, Name, Question, Rcode, Rtype};
 
 pub(super) fn handle(this: &mut Resolver, now: Instant, token: Token, octets: &[u8]) {
     let Some(attempt) = this.forward.attempt(token) else { return };
@@ -75,7 +77,6 @@ fn answered(this: &mut Resolver, now: Instant, flight: Flight, by: SocketAddr, g
 pub(super) fn failed(this: &mut Resolver, now: Instant, ended: Ended) {
     let Ended { flight, failures, .. } = ended;
     let code = code_of(&failures);
-    let by = failures.iter().rev().find(|(_, what)| *what == Failure::Said(code)).map(|(by, _)| *by);
     let Question { name, kind, .. } = &flight.question;
     for Waiter { client, asked, serial, aliases } in &flight.waiters {
         let mut octets = Vec::new();
@@ -96,10 +97,39 @@ pub(super) fn failed(this: &mut Resolver, now: Instant, ended: Ended) {
             continue;
         }
         refusing::write(asked, &this.limits(client), code, Some(why(&failures)), &mut octets);
-        this.log(client, *serial, Logged::Failed { name: name.clone(), code, by });
-        this.looked_up(now, client, name, *kind, Outcome::NoAnswer { asked: failures.clone() });
+        tell_failed(this, now, client, *serial, (name, *kind), &failures);
         this.effects.push_back(Effect::Reply { to: *client, octets });
     }
+}
+
+/// Tells a client that its question failed just now, so that nobody is asked for it again.
+pub(super) fn failed_before<Q: AsRef<[u8]>>(
+    this: &mut Resolver,
+    asking: &Asking<'_>,
+    asked: &Asked<Q>,
+    failures: &[(SocketAddr, Failure)],
+    out: &mut Vec<u8>,
+) {
+    let Asking { now, client, ref query, ref limits, .. } = *asking;
+    refusing::write(asked, limits, code_of(failures), Some(why(failures)), out);
+    if this.is_told(now, client) {
+        let Question { name, kind, .. } = query.question();
+        tell_failed(this, now, client, this.serial, (&name, kind), failures);
+    }
+}
+
+fn tell_failed(
+    this: &mut Resolver,
+    now: Instant,
+    client: &Client,
+    serial: u64,
+    (name, kind): (&Name, Rtype),
+    failures: &[(SocketAddr, Failure)],
+) {
+    let code = code_of(failures);
+    let by = failures.iter().rev().find(|(_, what)| *what == Failure::Said(code)).map(|(by, _)| *by);
+    this.log(client, serial, Logged::Failed { name: name.clone(), code, by });
+    this.looked_up(now, client, name, kind, Outcome::NoAnswer { asked: failures.to_vec() });
 }
 
 fn why(failures: &[(SocketAddr, Failure)]) -> Why {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::answering;
 use super::leading;
 use super::refusing::{self, Why};
 use super::{Client, Exists, Handled, Outcome, Resolver};
@@ -11,6 +12,7 @@ use crate::forward::{Alias, Joined, Waiter, Wanted};
 use crate::local::chaos::{self, Chaos};
 use crate::local::{Found, View};
 use crate::lookups::{Logged, Source, Told};
+use crate::query::Asked;
 use crate::record::Said;
 use crate::routes::{self, Way};
 use crate::settings::Forwarding;
@@ -149,28 +151,9 @@ pub(super) fn decided(this: &mut Resolver, asking: &Asking<'_>) -> Result<Arc<[r
 
 /// Answers from the cache, or asks servers.
 fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Index], out: &mut Vec<u8>) -> Handled {
-    let Asking { now, client, ref query, ref limits, exists } = *asking;
+    let Asking { now, client, ref query, exists, .. } = *asking;
     let wanted = Wanted { key: query.key(), recursion_desired: query.asked.recursion_desired, among };
-    if let Some(hit) = this.cache.get(now, &wanted.key) {
-        let rotation = if this.settings.local.keep_order { 0 } else { this.serial as usize };
-        let stale = hit.age == Age::Stale;
-        let why = stale.then_some(answer::STALE);
-        let told = crate::Told { age: hit.age, max_ttl: this.settings.cache.max_told_ttl, rotation, why };
-        hit.answer.write(&query.asked, limits, &told, out);
-        if hit.answer.code() == Rcode::NXDOMAIN {
-            let exists = if exists { Exists::Here } else { this.exists(now, query.name(), query.class) };
-            refusing::undeny(exists, out);
-        }
-        this.counts.locally += 1;
-        if stale {
-            this.counts.stale += 1;
-            // Nobody waits: should nothing come of it, the next one who asks tries again.
-            this.forward.ask(now, &wanted, None, &mut this.effects);
-        }
-        if this.is_told(now, client) {
-            let source = if stale { Source::Stale } else { Source::Cached };
-            this.tell(now, client, this.serial, out, &Told::known(source));
-        }
+    if kept(this, asking, &wanted, &query.asked, &[], out) {
         return Handled::Reply;
     }
     match this.forward.ask(now, &wanted, Some(Waiter::new(client, &query.asked, this.serial)), &mut this.effects) {
@@ -181,7 +164,47 @@ fn kept_or_asked(this: &mut Resolver, asking: &Asking<'_>, among: &[routes::Inde
         }
         Joined::NoServer => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::NO_SERVER), out),
         Joined::Full => ours(this, asking, Ours::Refused(Rcode::REFUSED, refusing::TOO_MANY), out),
+        Joined::Failed(failures) => {
+            answering::failed_before(this, asking, &query.asked, &failures, out);
+            Handled::Reply
+        }
     }
+}
+
+/// Answers what a client `asked` from the cache, if it has what is `wanted`, to which `aliases` of ours lead. `asking`: for that.
+pub(super) fn kept(
+    this: &mut Resolver,
+    asking: &Asking<'_>,
+    wanted: &Wanted<'_>,
+    asked: &Asked<&[u8]>,
+    aliases: &[Alias],
+    out: &mut Vec<u8>,
+) -> bool {
+    let Asking { now, client, ref limits, exists, .. } = *asking;
+    let Some(hit) = this.cache.get(now, &wanted.key) else { return false };
+    let rotation = if this.settings.local.keep_order { 0 } else { this.serial as usize };
+    let stale = hit.age == Age::Stale;
+    let (why, max_ttl) = (stale.then_some(answer::STALE), this.settings.cache.max_told_ttl);
+    let told = crate::Told { age: hit.age, max_ttl, rotation, why };
+    match aliases {
+        [] => hit.answer.write(asked, limits, &told, out),
+        aliases => leading::write(aliases, asked, &hit.answer, limits, &told, out),
+    }
+    if hit.answer.code() == Rcode::NXDOMAIN {
+        let exists = if exists { Exists::Here } else { this.exists(now, wanted.key.name, wanted.key.class) };
+        refusing::undeny(exists, out);
+    }
+    this.counts.locally += 1;
+    if stale {
+        this.counts.stale += 1;
+        // Nobody waits: should nothing come of it, the next one who asks tries again.
+        this.forward.ask(now, wanted, None, &mut this.effects);
+    }
+    if this.is_told(now, client) {
+        let source = if stale { Source::Stale } else { Source::Cached };
+        this.tell(now, client, this.serial, out, &Told::known(source));
+    }
+    true
 }
 
 /// Gives a reply of our own.

@@ -1,12 +1,10 @@
 //! Aliases of ours that lead to names that others know: the answer is theirs, behind our CNAMEs.
 
-use super::asking::{Asking, Ours, decided};
-use super::{Handled, Resolver, refusing};
-use crate::answer::STALE;
+use super::asking::{Asking, Ours, decided, kept};
+use super::{Handled, Resolver, answering, refusing};
 use crate::forward::{Alias, Ask, Joined, Opt, Waiter, Wanted};
-use crate::lookups::{Source, Told};
 use crate::query::Asked;
-use crate::{Age, Answer, Data, Limits, Query, Rcode, Reply, Section};
+use crate::{Answer, Data, Limits, Query, Rcode, Reply, Section};
 
 /// Goes on to the last of `aliases`. `None`: nobody is to be asked for it, and what there is to say is in `out`.
 pub(super) fn follow(
@@ -29,28 +27,7 @@ pub(super) fn follow(
     };
     let recursion_desired = asked.recursion_desired;
     let wanted = Wanted { key: asking.query.key(), recursion_desired, among: &among };
-    if let Some(hit) = this.cache.get(now, &wanted.key) {
-        let stale = hit.age == Age::Stale;
-        let told = crate::Told {
-            age: hit.age,
-            max_ttl: this.settings.cache.max_told_ttl,
-            rotation: 0,
-            why: stale.then_some(STALE),
-        };
-        write(&aliases, asked, &hit.answer, &limits, &told, out);
-        if hit.answer.code() == Rcode::NXDOMAIN {
-            let exists = this.exists(now, wanted.key.name, wanted.key.class);
-            refusing::undeny(exists, out);
-        }
-        this.counts.locally += 1;
-        if stale {
-            this.counts.stale += 1;
-            this.forward.ask(now, &wanted, None, &mut this.effects);
-        }
-        if this.is_told(now, client) {
-            let source = if stale { Source::Stale } else { Source::Cached };
-            this.tell(now, client, this.serial, out, &Told::known(source));
-        }
+    if kept(this, &asking, &wanted, asked, &aliases, out) {
         return Some(Handled::Reply);
     }
     let waiter = Waiter { aliases, ..Waiter::new(client, asked, this.serial) };
@@ -61,6 +38,10 @@ pub(super) fn follow(
         Joined::Full => {
             refusing::write(asked, &limits, Rcode::REFUSED, Some(refusing::TOO_MANY), out);
             None
+        }
+        Joined::Failed(failures) => {
+            answering::failed_before(this, &asking, asked, &failures, out);
+            Some(Handled::Reply)
         }
     }
 }

@@ -100,6 +100,16 @@ fn too_many_at_once() {
 #[test]
 fn in_order() {
     let conf = &[TWO[0], "strict-order"];
+    let first_never = |title, habit| {
+        Group::new(title, conf)
+            .upstreams(&pair(habit, Habit::Honest))
+            .ask("first", ask("who.example.net A"))
+            .asking_again()
+            .ask("second", ask("who2.example.net A"))
+            .asking_again()
+            .throughout(&[What::Tries], ITS_SERVERS_WORK)
+            .by_chance(&[What::Asked], ITS_SERVERS_WORK)
+    };
     run(&[
         Group::new("strict, both honest", conf).upstreams(&pair(Habit::Honest, Habit::Honest)).asks(WHO),
         Group::new("strict, the first slow", conf)
@@ -107,22 +117,8 @@ fn in_order() {
             .asks(WHO),
         Group::new("strict, the first fails", conf).upstreams(&pair(Habit::Says(2), Habit::Honest)).asks(WHO),
         Group::new("strict, the first refuses", conf).upstreams(&pair(Habit::Says(5), Habit::Honest)).asks(WHO),
-        Group::new("strict, the first closed", conf)
-            .upstreams(&pair(Habit::Closed, Habit::Honest))
-            .ask("first", ask("who.example.net A"))
-            .asking_again()
-            .ask("second", ask("who2.example.net A"))
-            .asking_again()
-            .throughout(&[What::Tries], ITS_SERVERS_WORK)
-            .by_chance(&[What::Asked], ITS_SERVERS_WORK),
-        Group::new("strict, the first silent", conf)
-            .upstreams(&pair(Habit::Silent, Habit::Honest))
-            .ask("first", ask("who.example.net A"))
-            .asking_again()
-            .ask("second", ask("who2.example.net A"))
-            .asking_again()
-            .throughout(&[What::Tries], ITS_SERVERS_WORK)
-            .by_chance(&[What::Asked], ITS_SERVERS_WORK),
+        first_never("strict, the first closed", Habit::Closed),
+        first_never("strict, the first silent", Habit::Silent),
         Group::new("strict, the first knows of no such name", conf)
             .upstreams(&pair(Habit::Says(3), Habit::Honest))
             .asks(&WHO[..1]),

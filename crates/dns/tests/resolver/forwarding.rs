@@ -1,13 +1,11 @@
 //! Clients, servers of all sorts and a clock: who is told what, and when.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{Does, World, address, client, code, query, settings, with_edns};
 use dns::resolver::{Client, Effect, Failure, Handled, Outcome, Transport};
 use dns::settings::{Order, Retry, Stale};
 use dns::{Rcode, Rtype};
-use world::{Does, World, address, client, code, query, settings, with_edns};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,7 +130,7 @@ fn nobody_answers_and_clients_are_told_so() {
         assert!(String::from_utf8_lossy(reply).contains("no upstream server answered"), "{reply:?}");
         assert!(world.got.len() >= 3 && world.got.len() <= 24, "{}", world.got.len());
         let silent: Vec<_> =
-            (1..).take(servers.len()).map(|port| (world::server(port).address, Failure::Silent)).collect();
+            (1..).take(servers.len()).map(|port| (crate::world::server(port).address, Failure::Silent)).collect();
         let [Effect::LookedUp { outcome: Outcome::NoAnswer { asked }, .. }] = &world.others[..] else {
             panic!("{:?}", world.others)
         };

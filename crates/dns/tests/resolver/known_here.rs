@@ -1,14 +1,12 @@
 //! What is known here, decided here, or kept, and what is told of it.
 
-mod world;
-
+use crate::world::{Does, World, address, client, code, name, query, server, settings, with_edns};
 use dns::hosts::File;
 use dns::local::Lease;
 use dns::lookups::{Logged, Says, Source};
 use dns::resolver::{Effect, Handled, Outcome};
 use dns::settings::{Route, Scope, To};
 use dns::{Data, Rcode, Record, Rtype, Settings};
-use world::{Does, World, address, client, code, name, query, server, settings, with_edns};
 
 /// One server for all names; `two.test` is nobody's, `four.test` has an address.
 fn routed() -> Settings {

@@ -1,5 +1,4 @@
 //! A world of clients and upstream servers around a [`Resolver`], with a clock of its own.
-#![allow(dead_code, reason = "each test uses its part")]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

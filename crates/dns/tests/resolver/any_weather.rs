@@ -1,14 +1,12 @@
 //! Whatever servers do and whenever clients ask: everybody is told once, the truth, and soon where one server lives.
 
-mod world;
-
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::world::{Does, World, address, code, query, settings, with_edns};
 use dns::settings::{Order, Retry, Stale};
 use dns::{Rcode, Rtype};
 use proptest::prelude::*;
-use world::{Does, World, address, code, query, settings, with_edns};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,7 +121,7 @@ proptest! {
         (prop::collection::vec(any::<u8>(), 0..80), any::<bool>(), any::<prop::sample::Index>(), any::<u8>()), 1..40,
     )) {
         let mut world = World::of(&[Does::Nothing, Does::Nothing]);
-        let client = world::client(5);
+        let client = crate::world::client(5);
         let (mut out, mut sent) = (Vec::new(), Vec::new());
         world.resolver.handle_query(world.now, &client, &query(1, "a.test", Rtype::A), &mut out);
         for (octets, spoilt, which, change) in messages {
@@ -133,7 +131,7 @@ proptest! {
             }));
             world.resolver.handle_query(world.now, &client, &octets, &mut out);
             let (token, asked) = &sent[which.index(sent.len())];
-            let mut reply = world::answer(asked, Rcode::NOERROR, 7);
+            let mut reply = crate::world::answer(asked, Rcode::NOERROR, 7);
             if spoilt {
                 let at = which.index(reply.len());
                 reply[at] = change;
