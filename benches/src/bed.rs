@@ -21,6 +21,14 @@ pub struct Subnet {
     pub range: (Ipv4Addr, Ipv4Addr),
 }
 
+impl Subnet {
+    /// As `10.0.1.0/24`.
+    pub fn network(&self) -> String {
+        let mask = u32::MAX << (32 - self.prefix);
+        format!("{}/{}", Ipv4Addr::from_bits(self.server.to_bits() & mask), self.prefix)
+    }
+}
+
 /// The network of the guides.
 pub const SMALL: Subnet = Subnet {
     server: Ipv4Addr::new(10, 0, 1, 1),

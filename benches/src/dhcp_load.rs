@@ -1,7 +1,7 @@
 //! DHCP exchanges: how many a second, how long each takes its client, and what each costs the server.
 //!
-//! An exchange is DISCOVER, OFFER, REQUEST, ACK by a machine that the server has never seen. Both servers write its lease to
-//! the disk before they acknowledge it.
+//! An exchange is DISCOVER, OFFER, REQUEST, ACK by a machine that the server has never seen. lanboot and dnsmasq write its
+//! lease to the disk before they acknowledge it; Kea writes it without waiting for the disk.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use dhcp::v4::MessageType;
 
 use crate::bed::{self, Bed, readable};
+use crate::program::{Bridge, Program};
 use crate::pxe::{self, Answer};
-use crate::server::{Bridge, Folder, Program, Server};
+use crate::server::{Folder, Server};
 use crate::start_up::ready;
 use crate::table::{Table, percentile};
 use crate::{Result, Subject};
@@ -56,11 +57,15 @@ impl DhcpLoad {
 }
 
 impl Subject for DhcpLoad {
-    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
+    fn programs(&self) -> &'static [Program] {
+        &[Program::Lanboot, Program::Dnsmasq, Program::Kea, Program::Nothing]
+    }
+
+    fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
         for (load, figures) in LOADS {
-            for program in order {
+            for &program in order {
                 let server = Server::start(program, &self.bed, Bridge::IsThere, &self.root.0)?;
-                ready(&self.bed, &server)?;
+                ready(&self.bed, program, &server)?;
                 let before = server.processor_time()?;
                 let done = load
                     .run(&self.bed.dhcp_client()?, first_machine())

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bed::{self, Bed, readable};
-use crate::server::{Folder, Program};
+use crate::program::Program;
+use crate::server::Folder;
 use crate::table::{Table, percentile};
 use crate::{Result, Subject};
 
@@ -27,7 +28,11 @@ impl Machine {
 }
 
 impl Subject for Machine {
-    fn round(&mut self, _: [Program; 2], table: &mut Table) -> Result<()> {
+    fn programs(&self) -> &'static [Program] {
+        &[]
+    }
+
+    fn round(&mut self, _: &[Program], table: &mut Table) -> Result<()> {
         let start = Instant::now();
         Command::new("true").status()?;
         table.machine("a program that does nothing, start to end, ms", start.elapsed().as_secs_f64() * 1e3);

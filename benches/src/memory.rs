@@ -5,38 +5,42 @@ use std::time::Duration;
 
 use crate::bed::{self, Bed};
 use crate::dhcp_load::{Load, first_machine};
-use crate::server::{Bridge, Folder, Program, Server};
+use crate::program::{Bridge, Program};
+use crate::server::{Folder, Server};
 use crate::start_up::ready;
-use crate::table::Table;
+use crate::table::{Mark, Table};
 use crate::{Result, Subject};
 
 const IDLE: &str = "resident when idle (VmRSS), MiB";
-/// What lanboot's median is to stay under, in the figure's unit.
-pub const BOUND: (&str, f64) = (IDLE, 16.0);
+pub const MARKS: &[(&str, Mark)] = &[(IDLE, Mark::Under(16.0))];
 
 const LEASES: u32 = 200;
 const WARM_UP: Duration = Duration::from_secs(1);
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// Both programs wait at the same time, each in a network of its own.
+/// The programs wait at the same time, each in a network of its own.
 pub struct Memory {
-    beds: [Bed; 2],
+    beds: [Bed; 3],
     root: Folder,
 }
 
 impl Memory {
     pub fn new() -> Result<Memory> {
-        let beds = [Bed::bridged(&bed::LARGE)?, Bed::bridged(&bed::LARGE)?];
+        let beds = [Bed::bridged(&bed::LARGE)?, Bed::bridged(&bed::LARGE)?, Bed::bridged(&bed::LARGE)?];
         Ok(Memory { beds, root: Folder::with_files(&[("pxelinux.0", 42 << 10)])? })
     }
 }
 
 impl Subject for Memory {
-    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
+    fn programs(&self) -> &'static [Program] {
+        &[Program::Lanboot, Program::Dnsmasq, Program::Kea]
+    }
+
+    fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
         let start = |(program, bed)| Ok((program, bed, Server::start(program, bed, Bridge::IsThere, &self.root.0)?));
-        let running: Vec<_> = order.into_iter().zip(&self.beds).map(start).collect::<Result<_>>()?;
-        for (_, bed, server) in &running {
-            ready(bed, server)?;
+        let running: Vec<_> = order.iter().copied().zip(&self.beds).map(start).collect::<Result<_>>()?;
+        for (program, bed, server) in &running {
+            ready(bed, *program, server)?;
         }
         thread::sleep(WARM_UP);
         let before: Vec<_> = running.iter().map(|(.., server)| server.processor_time()).collect::<Result<_>>()?;

@@ -10,7 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::bed::{self, Bed, readable};
-use crate::server::{Folder, Program, Server};
+use crate::program::Program;
+use crate::server::{Folder, Server};
 use crate::table::Table;
 use crate::{Result, Subject};
 
@@ -92,11 +93,15 @@ impl Names {
 }
 
 impl Subject for Names {
-    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
+    fn programs(&self) -> &'static [Program] {
+        &[Program::Lanboot, Program::Dnsmasq]
+    }
+
+    fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
         self.round += 1;
         let new = format!("new{}", self.round);
         self.queries(&new, (0..NEW_NAMES).map(|n| format!("new{n}.round{}.example", self.round)))?;
-        for program in order {
+        for &program in order {
             let server = self.start(program)?;
             self.perf("cached", &["-n", "1"])?;
             let mut measure = |what: &str, file: &str, how: &[&str]| {

@@ -1,38 +1,22 @@
-//! The two programs, each started as a user would for the same service, and what the kernel knows of them.
+//! The programs at work, each with a new state folder, and what the kernel knows of them.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::Result;
-use crate::bed::{Bed, Subnet};
+use crate::bed::Bed;
+use crate::program::{Bridge, Program, built};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    Lanboot,
-    Dnsmasq,
-}
-
-impl Program {
-    pub const BOTH: [Program; 2] = [Program::Lanboot, Program::Dnsmasq];
-}
-
-/// Who makes the bridge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bridge {
-    IsThere,
-    /// lanboot makes it, and puts `port0` in.
-    ToBeMade,
-}
-
-/// A running program with a new state folder; ended with the value.
+/// The running processes of a program; ended with the value.
 pub struct Server {
-    child: Child,
+    children: Vec<Child>,
     folder: Folder,
 }
 
@@ -40,12 +24,13 @@ impl Server {
     /// Starts it; it serves the files of `root`, keeps leases and a log, and neither looks for another DHCP server nor
     /// whether an address is taken.
     pub fn start(program: Program, bed: &Bed, bridge: Bridge, root: &Path) -> Result<Server> {
-        let folder = Folder::new()?;
-        let command = match program {
-            Program::Lanboot => lanboot(bed, bridge, root, &folder.0)?,
-            Program::Dnsmasq => dnsmasq(bed, root, &folder.0),
-        };
-        Server::spawn(command, folder)
+        Server::start_in(Folder::new()?, program, bed, bridge, root)
+    }
+
+    /// The same with a state folder that may hold leases already.
+    pub fn start_in(folder: Folder, program: Program, bed: &Bed, bridge: Bridge, root: &Path) -> Result<Server> {
+        let commands = program.commands(bed, bridge, root, &folder.0)?;
+        Server::spawn(commands, folder)
     }
 
     /// Starts it with the same options, those of dnsmasq, whichever it is.
@@ -58,55 +43,103 @@ impl Server {
                 command
             }
             Program::Dnsmasq => bed.host.command("dnsmasq"),
+            other => return Err(format!("{} knows no options of dnsmasq", other.name()).into()),
         };
         command.args(options);
         for (option, file) in [("dhcp-leasefile", "leases"), ("log-facility", "log"), ("pid-file", "pid")] {
             command.arg(format!("--{option}={}", folder.0.join(file).display()));
         }
-        Server::spawn(command, folder)
+        Server::spawn(vec![command], folder)
     }
 
-    fn spawn(mut command: Command, folder: Folder) -> Result<Server> {
-        let log = File::create(folder.0.join("output"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().map_err(|error| format!("{command:?} cannot be started: {error}"))?;
-        Ok(Server { child, folder })
-    }
-
-    /// What it printed; for when something went wrong.
-    pub fn output(&self) -> String {
-        let read = |name| fs::read_to_string(self.folder.0.join(name)).unwrap_or_default();
-        read("output") + &read("log")
-    }
-
-    /// Processor time used so far, by all of its threads, in the kernel and outside.
-    pub fn processor_time(&self) -> Result<Duration> {
-        let mut clock = 0;
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: both calls write one value each, to a place that is valid for it.
-        let failed = unsafe {
-            libc::clock_getcpuclockid(self.child.id() as i32, &raw mut clock) != 0
-                || libc::clock_gettime(clock, &raw mut time) != 0
-        };
-        if failed {
-            Err("the program has ended".into())
-        } else {
-            Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+    fn spawn(commands: Vec<Command>, folder: Folder) -> Result<Server> {
+        let mut server = Server { children: Vec::new(), folder };
+        for (number, mut command) in commands.into_iter().enumerate() {
+            let log = File::create(server.folder.0.join(format!("output{number}")))?;
+            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+            let child = command.spawn().map_err(|error| format!("{command:?} cannot be started: {error}"))?;
+            server.children.push(child);
         }
+        Ok(server)
     }
 
-    pub fn memory(&self) -> Result<Resident> {
-        let read = |file: &str, key: &str| -> Result<f64> {
-            let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?;
-            let value = text.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB"));
-            Ok(value.ok_or_else(|| format!("the kernel does not tell {key}"))?.parse::<f64>()? / 1024.0)
-        };
-        Ok(Resident {
-            whole: read("status", "VmRSS:")?,
-            shared_out: read("smaps_rollup", "Pss:")?,
-            anonymous: read("status", "RssAnon:")?,
-        })
+    /// What it printed and logged, the last of it; for when something went wrong.
+    pub fn output(&self) -> String {
+        let files = ["output0", "output1", "output2", "log", "kea.log", "nginx-error.log", "atftpd.log"];
+        files.iter().map(|name| last_lines(&self.folder.0.join(name))).collect()
     }
+
+    /// Processor time used so far by all of its processes and threads, in the kernel and outside. That of children that
+    /// have ended is known to a hundredth of a second, all other to the microsecond.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let mut sum = Duration::ZERO;
+        for (at, child) in self.children.iter().enumerate() {
+            if !Path::new(&format!("/proc/{}/exe", child.id())).exists() {
+                return Err(format!("process {} of the program has ended: {}", at + 1, self.output()).into());
+            }
+            sum += family(child.id()).into_iter().map(|id| own_time(id) + time_of_ended_children(id)).sum::<Duration>();
+        }
+        Ok(sum)
+    }
+
+    /// Of all of its processes.
+    pub fn memory(&self) -> Result<Resident> {
+        let mut sum = Resident { whole: 0.0, shared_out: 0.0, anonymous: 0.0 };
+        for id in self.children.iter().flat_map(|child| family(child.id())) {
+            let read = |file: &str, key: &str| -> Result<f64> {
+                let text = fs::read_to_string(format!("/proc/{id}/{file}"))?;
+                let value = text.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB"));
+                Ok(value.ok_or_else(|| format!("the kernel does not tell {key}"))?.parse::<f64>()? / 1024.0)
+            };
+            sum.whole += read("status", "VmRSS:")?;
+            sum.shared_out += read("smaps_rollup", "Pss:")?;
+            sum.anonymous += read("status", "RssAnon:")?;
+        }
+        Ok(sum)
+    }
+}
+
+/// The process, its children, theirs, and so on.
+fn family(id: u32) -> Vec<u32> {
+    let mut family = vec![id];
+    let mut next = 0;
+    while let Some(id) = family.get(next) {
+        let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+        let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        let children: Vec<String> = threads.map(children).collect();
+        family.extend(children.iter().flat_map(|ids| ids.split_whitespace()).filter_map(|id| id.parse::<u32>().ok()));
+        next += 1;
+    }
+    family
+}
+
+/// Nothing for a process that ended meanwhile: its parent has it then.
+fn own_time(id: u32) -> Duration {
+    let mut clock = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both calls write one value each, to a place that is valid for it.
+    let failed = unsafe {
+        libc::clock_getcpuclockid(id as i32, &raw mut clock) != 0 || libc::clock_gettime(clock, &raw mut time) != 0
+    };
+    if failed { Duration::ZERO } else { Duration::new(time.tv_sec as u64, time.tv_nsec as u32) }
+}
+
+/// `cutime` and `cstime` of proc_pid_stat(5).
+fn time_of_ended_children(id: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The name is in brackets and may hold anything; the third field follows it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: u64 = fields.split_whitespace().skip(13).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    let a_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
+    Duration::from_millis(ticks * 1000 / a_second)
+}
+
+fn last_lines(file: &Path) -> String {
+    const LINES: usize = 20;
+    let text = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// Resident memory, in MiB.
@@ -121,44 +154,20 @@ pub struct Resident {
 impl Drop for Server {
     fn drop(&mut self) {
         // SIGTERM, so that lanboot puts the host back; patience is bounded, and a program that has ended already is as well.
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
-        let start = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(5) {
-            std::thread::sleep(Duration::from_millis(2));
+        let group = |child: &Child| Pid::from_raw(child.id() as i32);
+        for child in &self.children {
+            let _ = killpg(group(child), Signal::SIGTERM);
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let start = Instant::now();
+        for child in &mut self.children {
+            while matches!(child.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // Children that outlive their parent, such as transfers under way, and a parent that did not heed.
+            let _ = killpg(group(child), Signal::SIGKILL);
+            let _ = child.wait();
+        }
     }
-}
-
-/// Built by the same command, into the same folder.
-fn built() -> Result<PathBuf> {
-    Ok(std::env::current_exe()?.with_file_name("lanboot"))
-}
-
-fn lanboot(bed: &Bed, bridge: Bridge, root: &Path, state: &Path) -> Result<Command> {
-    let Subnet { server, prefix, range: (first, last), .. } = bed.subnet;
-    let mut command = bed.host.command(built()?);
-    command.args(["up", "--force", "--conflict-check", "off"]);
-    command.args(["--bridge", &format!("net={server}/{prefix}"), "--range", &format!("{first}-{last}")]);
-    command.arg("--tftp-root").arg(root).arg("--state").arg(state);
-    if bridge == Bridge::ToBeMade {
-        command.args(["--port", "port0"]);
-    }
-    Ok(command)
-}
-
-fn dnsmasq(bed: &Bed, root: &Path, state: &Path) -> Command {
-    let (first, last) = bed.subnet.range;
-    let mut command = bed.host.command("dnsmasq");
-    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root"]);
-    command.args(["--interface=net", "--bind-interfaces", "--no-ping", "--dhcp-authoritative"]);
-    command.args(["--dhcp-lease-max=20000", "--dhcp-boot=pxelinux.0", "--enable-tftp"]);
-    command.arg(format!("--dhcp-range={first},{last},12h")).arg(format!("--tftp-root={}", root.display()));
-    for (option, file) in [("dhcp-leasefile", "leases"), ("log-facility", "log"), ("pid-file", "pid")] {
-        command.arg(format!("--{option}={}", state.join(file).display()));
-    }
-    command
 }
 
 /// A folder beside the programs, so on a disk rather than in memory, that goes with the value.

@@ -12,29 +12,21 @@ use dhcp::v4::MessageType;
 use tftp::{ErrorCode, Mode, Packet, Request};
 
 use crate::bed::{self, Bed, readable};
-use crate::server::{Bridge, Folder, Program, Server};
-use crate::table::Table;
+use crate::program::{BOOT_FILE, Bridge, Program, Service};
+use crate::server::{Folder, Server};
+use crate::table::{Mark, Table};
 use crate::{Result, Subject, pxe};
 
 const OFFER: &str = "start to first DHCPOFFER, ms";
-/// What lanboot's median is to stay under, in the figure's unit.
-pub const BOUND: (&str, f64) = (OFFER, 50.0);
+pub const MARKS: &[(&str, Mark)] = &[(OFFER, Mark::Under(50.0))];
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(1);
-const BOOT_FILE: &str = "pxelinux.0";
 
 pub struct StartUp {
     bridged: Bed,
     bare: Bed,
     root: Folder,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
-    Dhcp,
-    Tftp,
-    Http,
 }
 
 impl StartUp {
@@ -45,23 +37,26 @@ impl StartUp {
 }
 
 impl Subject for StartUp {
-    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
-        for program in order {
-            let has_http = program == Program::Lanboot;
-            let figures = [
-                (Service::Dhcp, OFFER),
-                (Service::Tftp, "start to first TFTP answer, ms"),
-                (Service::Http, "start to first HTTP answer, ms"),
-            ];
-            let figures = &figures[..if has_http { 3 } else { 2 }];
-            let services: Vec<_> = figures.iter().map(|(service, _)| *service).collect();
+    fn programs(&self) -> &'static [Program] {
+        use Program::*;
+        &[Lanboot, Dnsmasq, Kea, TftpdHpa, Atftpd, Nginx]
+    }
+
+    fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
+        for &program in order {
+            let services: Vec<_> = program.services().collect();
             let times = times(program, &self.bridged, Bridge::IsThere, &self.root, &services)?;
-            for ((_, figure), time) in figures.iter().zip(times) {
+            for (service, time) in services.into_iter().zip(times) {
+                let figure = match service {
+                    Service::Dhcp => OFFER,
+                    Service::Tftp => "start to first TFTP answer, ms",
+                    Service::Http => "start to first HTTP answer, ms",
+                };
                 table.add(figure, program, millis(time));
             }
         }
         let made = times(Program::Lanboot, &self.bare, Bridge::ToBeMade, &self.root, &[Service::Dhcp])?;
-        table.add("the same, bridge to be made as well, ms", Program::Lanboot, millis(made[0]));
+        table.add("first DHCPOFFER, bridge to be made as well, ms", Program::Lanboot, millis(made[0]));
         Ok(())
     }
 }
@@ -88,11 +83,14 @@ fn times(program: Program, bed: &Bed, bridge: Bridge, root: &Folder, services: &
     })
 }
 
-/// Waits until a program that was just started answers DHCP.
-pub fn ready(bed: &Bed, server: &Server) -> Result<()> {
-    first_answer(bed, Service::Dhcp, Instant::now() + PATIENCE)
-        .map(|_| ())
-        .map_err(|error| format!("{error}; the program said: {}", server.output()).into())
+/// Waits until a program that was just started answers for each of its services.
+pub fn ready(bed: &Bed, program: Program, server: &Server) -> Result<()> {
+    let patience = Instant::now() + PATIENCE;
+    for service in program.services() {
+        first_answer(bed, service, patience)
+            .map_err(|error| format!("{}: {error}; it said: {}", program.name(), server.output()))?;
+    }
+    Ok(())
 }
 
 /// Asks every millisecond; returns when the first answer came.

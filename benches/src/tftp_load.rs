@@ -1,4 +1,4 @@
-//! How fast files go out, by TFTP in lock-step and in windows, and by HTTP to curl.
+//! How fast files go out by TFTP, in lock-step and in windows.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -6,51 +6,53 @@ use std::time::{Duration, Instant};
 use tftp::{Mode, Packet, Request};
 
 use crate::bed::{self, Bed, readable};
-use crate::server::{Bridge, Folder, Program, Server};
+use crate::program::{BOOT_FILE, Bridge, Program};
+use crate::server::{Folder, Server};
 use crate::start_up::ready;
 use crate::table::Table;
 use crate::{Result, Subject};
 
 const MIB: usize = 1 << 20;
 const INITRD: (&str, usize) = ("initrd.img", 16 * MIB);
-const IMAGE: (&str, usize) = ("image.iso", 64 * MIB);
 /// As much as an Ethernet frame holds beside the headers of IPv4, UDP and TFTP.
 const BLKSIZE: usize = 1468;
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub struct FileTransfers {
+/// Who agrees to windows larger than one (RFC 7440).
+const WITH_WINDOWS: [Program; 2] = [Program::Lanboot, Program::Atftpd];
+
+pub struct TftpLoad {
     bed: Bed,
     root: Folder,
 }
 
-impl FileTransfers {
-    pub fn new() -> Result<FileTransfers> {
-        let root = Folder::with_files(&[("pxelinux.0", 42 << 10), INITRD, IMAGE])?;
-        Ok(FileTransfers { bed: Bed::bridged(&bed::SMALL)?, root })
+impl TftpLoad {
+    pub fn new() -> Result<TftpLoad> {
+        let root = Folder::with_files(&[(BOOT_FILE, 42 << 10), INITRD])?;
+        Ok(TftpLoad { bed: Bed::bridged(&bed::SMALL)?, root })
     }
 }
 
-impl Subject for FileTransfers {
-    fn round(&mut self, order: [Program; 2], table: &mut Table) -> Result<()> {
-        for program in order {
+impl Subject for TftpLoad {
+    fn programs(&self) -> &'static [Program] {
+        &[Program::Lanboot, Program::Dnsmasq, Program::TftpdHpa, Program::Atftpd]
+    }
+
+    fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
+        for &program in order {
             let server = Server::start(program, &self.bed, Bridge::IsThere, &self.root.0)?;
-            ready(&self.bed, &server)?;
-            let mut measure = |speed: &str, cost: &str, octets: usize, fetch: &dyn Fn() -> Result<()>| {
+            ready(&self.bed, program, &server)?;
+            for (window, what) in [(1, "lock-step"), (16, "windowsize 16"), (64, "windowsize 64")] {
+                if window > 1 && !WITH_WINDOWS.contains(&program) {
+                    continue;
+                }
                 let (before, start) = (server.processor_time()?, Instant::now());
-                fetch().map_err(|error| format!("{program:?}: {speed}: {error}"))?;
+                fetch_tftp(&self.bed, window).map_err(|error| format!("{program:?}: {what}: {error}"))?;
                 let took = start.elapsed().as_secs_f64();
-                let mib = (octets / MIB) as f64;
-                table.add(speed, program, mib / took);
-                table.add(cost, program, (server.processor_time()? - before).as_secs_f64() * 1e6 / mib);
-                Result::Ok(())
-            };
-            let lock_step = ["TFTP in lock-step, MiB/s", "  server's processor time per MiB (lock-step), µs"];
-            measure(lock_step[0], lock_step[1], INITRD.1, &|| fetch_tftp(&self.bed, 1))?;
-            if program == Program::Lanboot {
-                let windows = ["TFTP with windowsize 16, MiB/s", "  server's processor time per MiB (windows), µs"];
-                measure(windows[0], windows[1], INITRD.1, &|| fetch_tftp(&self.bed, 16))?;
-                let http = ["HTTP to curl, MiB/s", "  server's processor time per MiB (HTTP), µs"];
-                measure(http[0], http[1], IMAGE.1, &|| fetch_http(&self.bed))?;
+                let mib = (INITRD.1 / MIB) as f64;
+                table.add(&format!("TFTP, {what}, MiB/s"), program, mib / took);
+                let used = (server.processor_time()? - before).as_secs_f64() * 1e6 / mib;
+                table.add(&format!("  server's processor time per MiB ({what}), µs"), program, used);
             }
         }
         Ok(())
@@ -108,16 +110,4 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Result<(usize, SocketAddr)>
 fn acknowledge(socket: &UdpSocket, peer: SocketAddr, block: u16) -> Result<()> {
     socket.send_to(&Packet::Ack { block }.emit(), peer)?;
     Ok(())
-}
-
-fn fetch_http(bed: &Bed) -> Result<()> {
-    let (name, octets) = IMAGE;
-    let mut curl = bed.machines.command("curl");
-    curl.args(["--silent", "--show-error", "--fail", "--output", "/dev/null", "--write-out", "%{size_download}"]);
-    let output = curl.arg(format!("http://{}/{name}", bed.subnet.server)).output();
-    let output = output.map_err(|error| format!("curl cannot be run: {error}"))?;
-    if output.status.success() && output.stdout == octets.to_string().as_bytes() {
-        return Ok(());
-    }
-    Err(format!("curl: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into())
 }

@@ -1,0 +1,207 @@
+//! The programs that are compared, and how a user of each would start it for the same service.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+use crate::bed::{Bed, Subnet};
+
+/// What has a column in the table: a program, or programs that serve together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Lanboot,
+    Dnsmasq,
+    Kea,
+    TftpdHpa,
+    Atftpd,
+    Nginx,
+    /// Answers DHCP without a thought: the floor of what a server can cost.
+    Nothing,
+    /// What many start with.
+    DnsmasqAndNginx,
+    /// What others replace it with.
+    KeaTftpdAndNginx,
+}
+
+/// Who makes the bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bridge {
+    IsThere,
+    /// lanboot makes it, and puts `port0` in.
+    ToBeMade,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Dhcp,
+    Tftp,
+    Http,
+}
+
+/// The file that is offered to every machine.
+pub const BOOT_FILE: &str = "pxelinux.0";
+
+impl Program {
+    pub fn name(self) -> &'static str {
+        match self {
+            Program::Lanboot => "lanboot",
+            Program::Dnsmasq => "dnsmasq",
+            Program::Kea => "Kea",
+            Program::TftpdHpa => "tftpd-hpa",
+            Program::Atftpd => "atftpd",
+            Program::Nginx => "nginx",
+            Program::Nothing => "floor",
+            Program::DnsmasqAndNginx => "dnsmasq + nginx",
+            Program::KeaTftpdAndNginx => "Kea + tftpd-hpa + nginx",
+        }
+    }
+
+    /// The processes that a user would start, each with what it is there for.
+    fn parts(self) -> &'static [(Program, &'static [Service])] {
+        use Program::*;
+        use Service::*;
+        match self {
+            Lanboot => &[(Lanboot, &[Dhcp, Tftp, Http])],
+            Dnsmasq => &[(Dnsmasq, &[Dhcp, Tftp])],
+            Kea => &[(Kea, &[Dhcp])],
+            TftpdHpa => &[(TftpdHpa, &[Tftp])],
+            Atftpd => &[(Atftpd, &[Tftp])],
+            Nginx => &[(Nginx, &[Http])],
+            Nothing => &[(Nothing, &[Dhcp])],
+            DnsmasqAndNginx => &[(Dnsmasq, &[Dhcp, Tftp]), (Nginx, &[Http])],
+            KeaTftpdAndNginx => &[(Kea, &[Dhcp]), (TftpdHpa, &[Tftp]), (Nginx, &[Http])],
+        }
+    }
+
+    /// What it answers when it is ready.
+    pub fn services(self) -> impl Iterator<Item = Service> {
+        self.parts().iter().flat_map(|(_, services)| services.iter().copied())
+    }
+
+    /// One command per process. They serve the files of `root`, keep leases and a log in `state`, and neither look for
+    /// another DHCP server nor whether an address is taken.
+    pub fn commands(self, bed: &Bed, bridge: Bridge, root: &Path, state: &Path) -> Result<Vec<Command>> {
+        let command = |(part, _): &(Program, _)| match part {
+            Program::Lanboot => lanboot(bed, bridge, root, state),
+            Program::Dnsmasq => Ok(dnsmasq(bed, root, state)),
+            Program::Kea => kea(bed, state),
+            Program::TftpdHpa => tftpd_hpa(bed, root),
+            Program::Atftpd => Ok(atftpd(bed, root, state)),
+            Program::Nginx => nginx(bed, root, state),
+            Program::Nothing => nothing(bed),
+            Program::DnsmasqAndNginx | Program::KeaTftpdAndNginx => unreachable!("a part is one program"),
+        };
+        self.parts().iter().map(command).collect()
+    }
+}
+
+/// Built by the same command, into the same folder.
+pub fn built() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("lanboot"))
+}
+
+fn lanboot(bed: &Bed, bridge: Bridge, root: &Path, state: &Path) -> Result<Command> {
+    let Subnet { server, prefix, range: (first, last), .. } = bed.subnet;
+    let mut command = bed.host.command(built()?);
+    command.args(["up", "--force", "--conflict-check", "off"]);
+    command.args(["--bridge", &format!("net={server}/{prefix}"), "--range", &format!("{first}-{last}")]);
+    command.arg("--tftp-root").arg(root).arg("--state").arg(state);
+    if bridge == Bridge::ToBeMade {
+        command.args(["--port", "port0"]);
+    }
+    Ok(command)
+}
+
+fn dnsmasq(bed: &Bed, root: &Path, state: &Path) -> Command {
+    let (first, last) = bed.subnet.range;
+    let mut command = bed.host.command("dnsmasq");
+    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root"]);
+    command.args(["--interface=net", "--bind-interfaces", "--no-ping", "--dhcp-authoritative"]);
+    // The default is 50 transfers at a time, of which a storm has more.
+    command.args(["--tftp-max=2000", "--dhcp-lease-max=2000000", "--enable-tftp"]);
+    command.arg(format!("--dhcp-boot={BOOT_FILE}"));
+    command.arg(format!("--dhcp-range={first},{last},12h")).arg(format!("--tftp-root={}", root.display()));
+    for (option, file) in [("dhcp-leasefile", "leases"), ("log-facility", "log"), ("pid-file", "pid")] {
+        command.arg(format!("--{option}={}", state.join(file).display()));
+    }
+    command
+}
+
+/// The lease file in memory with its log on disk, which is Kea's fastest store and its default.
+fn kea(bed: &Bed, state: &Path) -> Result<Command> {
+    let Subnet { server, range: (first, last), .. } = bed.subnet;
+    let (subnet, folder) = (bed.subnet.network(), state.display());
+    let config = format!(
+        r#"{{ "Dhcp4": {{
+            "interfaces-config": {{ "interfaces": [ "net" ] }},
+            "lease-database": {{ "type": "memfile", "lfc-interval": 3600, "name": "{folder}/kea.csv" }},
+            "valid-lifetime": 43200,
+            "authoritative": true,
+            "subnet4": [ {{
+                "subnet": "{subnet}",
+                "pools": [ {{ "pool": "{first} - {last}" }} ],
+                "next-server": "{server}",
+                "boot-file-name": "{BOOT_FILE}",
+                "option-data": [ {{ "name": "routers", "data": "{server}" }} ]
+            }} ],
+            "loggers": [ {{
+                "name": "kea-dhcp4",
+                "output_options": [ {{ "output": "{folder}/kea.log" }} ],
+                "severity": "INFO"
+            }} ]
+        }} }}"#
+    );
+    let file = state.join("kea.conf");
+    fs::write(&file, config)?;
+    let mut command = bed.host.command("kea-dhcp4");
+    command.arg("-c").arg(file).env("KEA_PIDFILE_DIR", state).env("KEA_LOCKFILE_DIR", state);
+    Ok(command)
+}
+
+/// As Debian's package starts it; only its user is there on every system.
+fn tftpd_hpa(bed: &Bed, root: &Path) -> Result<Command> {
+    // Its package cannot be installed beside that of atftpd: scripts/setup.sh puts it into the build folder.
+    let unpacked = std::env::current_exe()?.with_file_name("../peers/usr/sbin/in.tftpd");
+    let mut command = bed.host.command(if unpacked.exists() { unpacked } else { "in.tftpd".into() });
+    command.args(["--foreground", "--user", "nobody", "--address"]).arg(format!("{}:69", bed.subnet.server));
+    command.arg("--secure").arg(root);
+    Ok(command)
+}
+
+/// As Debian's package starts it, with room for more than 100 transfers at a time.
+fn atftpd(bed: &Bed, root: &Path, state: &Path) -> Command {
+    let mut command = bed.host.command("atftpd");
+    command.args(["--daemon", "--no-fork", "--user", "root.root", "--port", "69", "--bind-address"]);
+    command.arg(bed.subnet.server.to_string());
+    command.args(["--tftpd-timeout", "300", "--retry-timeout", "5", "--maxthread", "2000", "--verbose=5"]);
+    command.arg("--logfile").arg(state.join("atftpd.log")).arg(root);
+    command
+}
+
+/// Debian's nginx.conf, with room for the connections that are asked for.
+fn nginx(bed: &Bed, root: &Path, state: &Path) -> Result<Command> {
+    let (server, root, folder) = (bed.subnet.server, root.display(), state.display());
+    let config = format!(
+        "user root;\nworker_processes auto;\nworker_rlimit_nofile 65536;\npid {folder}/nginx.pid;\n\
+         error_log {folder}/nginx-error.log;\n\
+         events {{ worker_connections 20000; }}\n\
+         http {{\n  sendfile on;\n  tcp_nopush on;\n  types_hash_max_size 2048;\n  gzip on;\n\
+         \x20 include /etc/nginx/mime.types;\n  default_type application/octet-stream;\n\
+         \x20 access_log {folder}/nginx-access.log;\n\
+         \x20 server {{ listen {server}:80; root {root}; }}\n}}\n"
+    );
+    let file = state.join("nginx.conf");
+    fs::write(&file, config)?;
+    let mut command = bed.host.command("nginx");
+    command.arg("-c").arg(file).args(["-e", "stderr", "-g", "daemon off;"]);
+    Ok(command)
+}
+
+/// This program, see `nothing.rs`.
+fn nothing(bed: &Bed) -> Result<Command> {
+    let mut command = bed.host.command(std::env::current_exe()?);
+    let (first, _) = bed.subnet.range;
+    command.args(["nothing", &bed.subnet.server.to_string(), &first.to_string()]);
+    Ok(command)
+}
