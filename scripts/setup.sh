@@ -10,7 +10,7 @@ rust_minor=88
 build='gcc libc6-dev'
 demo="$build qemu-system-x86 ovmf ipxe iproute2 debian-installer-12-netboot-amd64 busybox-static cpio"
 fuzz="$build g++"
-bench="$build bind9-dnsutils dnsperf iproute2 dnsmasq-base curl ipxe libwrap0"
+bench="$build bind9-dnsutils dnsperf iproute2 dnsmasq-base curl ipxe libwrap0 kea-dhcp4-server nginx-light"
 # Peers of the bench that conflict with each other or would start as services: unpacked here, not installed.
 peers='tftpd-hpa atftpd'
 peers_folder=/usr/local/lib/lanboot-bench
@@ -58,14 +58,20 @@ as_root=
 echo "installing:$missing$packed"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update -q
-# Without recommended packages none of these starts a service.
+# Without recommended packages few of these bring a service, and those that do are kept from starting it.
+policy=/usr/sbin/policy-rc.d
+if [ -n "$missing" ] && [ ! -e "$policy" ]; then
+    trap '$as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+fi
 [ -z "$missing" ] || $as_root apt-get install -q -y --no-install-recommends $missing
 if [ -n "$packed" ]; then
     $as_root mkdir -p "$peers_folder"
     packages_folder=$(mktemp -d)
-    trap 'rm -rf "$packages_folder"' EXIT
     for package in $packed; do
         (cd "$packages_folder" && apt-get download -q "$package")
         $as_root dpkg -x "$packages_folder/$package"_*.deb "$peers_folder/$package"
     done
+    rm -rf "$packages_folder"
 fi

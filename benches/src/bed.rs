@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::Namespace;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -74,7 +74,21 @@ impl Bed {
         ip(&bed.host, &format!("address add {server}/{prefix} dev net"))?;
         ip(&bed.host, "link set port0 master net")?;
         ip(&bed.host, "link set net up")?;
+        bed.wait_for_carrier()?;
         Ok(bed)
+    }
+
+    /// Kea does not listen on a link that is not up when it starts.
+    fn wait_for_carrier(&self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            let output = self.host.command("ip").args(["-oneline", "link", "show", "net"]).output()?;
+            if String::from_utf8_lossy(&output.stdout).contains(" state UP ") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err("the bridge of the bench does not come up".into())
     }
 
     /// The DHCP clients' socket. It speaks for any number of machines, and hears what is broadcast to them.

@@ -86,7 +86,7 @@ impl Program {
             Program::Lanboot => lanboot(bed, bridge, root, state),
             Program::Dnsmasq => Ok(dnsmasq(bed, root, state)),
             Program::Kea => kea(bed, state),
-            Program::TftpdHpa => tftpd_hpa(bed, root),
+            Program::TftpdHpa => Ok(tftpd_hpa(bed, root)),
             Program::Atftpd => Ok(atftpd(bed, root, state)),
             Program::Nginx => nginx(bed, root, state),
             Program::Nothing => nothing(bed),
@@ -159,19 +159,25 @@ fn kea(bed: &Bed, state: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// Where scripts/setup.sh unpacks the packages that conflict with each other, each below its name.
+const UNPACKED: &str = "/usr/local/lib/lanboot-bench";
+
+fn unpacked(bed: &Bed, package: &str, program: &str) -> Command {
+    let file = Path::new(UNPACKED).join(package).join("usr/sbin").join(program);
+    bed.host.command(if file.exists() { file.as_os_str() } else { program.as_ref() })
+}
+
 /// As Debian's package starts it; only its user is there on every system.
-fn tftpd_hpa(bed: &Bed, root: &Path) -> Result<Command> {
-    // Its package cannot be installed beside that of atftpd: scripts/setup.sh puts it into the build folder.
-    let unpacked = std::env::current_exe()?.with_file_name("../peers/usr/sbin/in.tftpd");
-    let mut command = bed.host.command(if unpacked.exists() { unpacked } else { "in.tftpd".into() });
+fn tftpd_hpa(bed: &Bed, root: &Path) -> Command {
+    let mut command = unpacked(bed, "tftpd-hpa", "in.tftpd");
     command.args(["--foreground", "--user", "nobody", "--address"]).arg(format!("{}:69", bed.subnet.server));
     command.arg("--secure").arg(root);
-    Ok(command)
+    command
 }
 
 /// As Debian's package starts it, with room for more than 100 transfers at a time.
 fn atftpd(bed: &Bed, root: &Path, state: &Path) -> Command {
-    let mut command = bed.host.command("atftpd");
+    let mut command = unpacked(bed, "atftpd", "atftpd");
     command.args(["--daemon", "--no-fork", "--user", "root.root", "--port", "69", "--bind-address"]);
     command.arg(bed.subnet.server.to_string());
     command.args(["--tftpd-timeout", "300", "--retry-timeout", "5", "--maxthread", "2000", "--verbose=5"]);
