@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::memory::MemoryStore;
     use crate::record::Grant;
-    use crate::store::LeaseStore;
+    use crate::store::{Change, LeaseStore, Outcome};
 
     fn address(last: u32) -> Ipv4Addr {
         Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + last)
@@ -274,7 +274,12 @@ mod tests {
         fn grant(&mut self, client: u32, last: u32, secs: u64, lease_secs: u32) {
             let (key, mac, now) = (key(client), mac(client), self.clock(secs).wall);
             let grant = Grant { address: address(last), key, mac, client_id: None, hostname: None, lease_secs, now };
-            assert!(self.store.commit(vec![grant]).unwrap()[0].is_ok());
+            self.commit(Change::Grant(grant));
+        }
+
+        fn commit(&mut self, change: Change) {
+            let outcomes = self.store.commit(vec![change]).unwrap();
+            assert!(matches!(outcomes[..], [Outcome::Granted(_) | Outcome::Released(true) | Outcome::Declined]));
         }
     }
 
@@ -371,12 +376,12 @@ mod tests {
         world.grant(1, 10, 0, 100);
         world.grant(2, 11, 0, 50);
         world.grant(3, 12, 0, u32::MAX);
-        world.store.decline(address(13), UnixSecs(1040)).unwrap();
+        world.commit(Change::Decline { address: address(13), until: UnixSecs(1040) });
         assert_eq!(world.ask(9, None, 39), None);
         assert_eq!(world.ask(9, None, 40), Some((address(13), Why::Reused)));
         world.hold(8, 13, 45);
         assert_eq!(world.ask(9, None, 50), Some((address(11), Why::Reused)));
-        world.store.release(address(12), &key(3), UnixSecs(1044)).unwrap();
+        world.commit(Change::Release { address: address(12), key: key(3), now: UnixSecs(1044) });
         assert_eq!(world.ask(9, None, 50), Some((address(12), Why::Reused)));
     }
 
@@ -384,7 +389,7 @@ mod tests {
     fn an_address_declined_after_a_probe_is_skipped_by_the_next_try() {
         let mut world = World::new(&[(10, 19)], &[], Strategy::Sequential);
         world.grant(1, 10, 0, 60);
-        world.store.decline(address(10), UnixSecs(2000)).unwrap();
+        world.commit(Change::Decline { address: address(10), until: UnixSecs(2000) });
         assert_eq!(world.ask(1, Some(10), 1), Some((address(11), Why::Unused)));
     }
 

@@ -6,8 +6,8 @@ use mac::Mac;
 use proptest::prelude::*;
 
 use crate::model::{Model, batches};
-use crate::record::{ClientId, ClientKey, Expiry, Grant, State, UnixSecs};
-use crate::store::{LeaseStore, Occupant, Taken};
+use crate::record::{ClientId, ClientKey, Expiry, Grant, Lease, State, UnixSecs};
+use crate::store::{Change, LeaseStore, Occupant, Outcome, Taken};
 
 macro_rules! suite {
     ($store:expr) => {
@@ -25,6 +25,9 @@ macro_rules! suite {
             a_declined_address_is_given_to_nobody_until_its_time,
             a_machine_with_two_clients_is_found_by_its_latest_lease,
             the_longest_host_name_and_identifier_are_kept,
+            changes_of_one_batch_are_made_in_their_order,
+            a_lease_can_lose_its_name_and_nothing_else,
+            what_is_on_disk_can_be_confirmed_for_the_time_that_is_left,
             any_operations_end_as_in_the_model,
         );
     };
@@ -61,10 +64,30 @@ fn grant(address: Ipv4Addr, last: u8) -> Grant {
     }
 }
 
-fn commit_one(store: &mut dyn LeaseStore, grant: Grant) -> Result<crate::Lease, Taken> {
-    let mut answers = store.commit(vec![grant]).unwrap();
+fn commit_one(store: &mut dyn LeaseStore, grant: Grant) -> Result<Lease, Taken> {
+    let mut answers = grant_all(store, vec![grant]);
     assert_eq!(answers.len(), 1);
     answers.remove(0)
+}
+
+/// In one batch.
+fn grant_all(store: &mut dyn LeaseStore, grants: Vec<Grant>) -> Vec<Result<Lease, Taken>> {
+    let answer = |outcome| match outcome {
+        Outcome::Granted(lease) => Ok(lease),
+        Outcome::Taken(taken) => Err(taken),
+        other => panic!("{other:?} is no answer to a grant"),
+    };
+    store.commit(grants.into_iter().map(Change::Grant).collect()).unwrap().into_iter().map(answer).collect()
+}
+
+fn release(store: &mut dyn LeaseStore, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> bool {
+    let outcomes = store.commit(vec![Change::Release { address, key: key.clone(), now }]).unwrap();
+    let [Outcome::Released(released)] = outcomes[..] else { panic!("{outcomes:?}") };
+    released
+}
+
+fn decline(store: &mut dyn LeaseStore, address: Ipv4Addr, until: UnixSecs) {
+    assert_eq!(store.commit(vec![Change::Decline { address, until }]).unwrap(), [Outcome::Declined]);
 }
 
 fn taken(address: Ipv4Addr, by: u8) -> Taken {
@@ -113,7 +136,7 @@ pub(crate) fn an_infinite_lease_never_ends(new: New) {
 
 pub(crate) fn of_two_grants_of_one_address_in_a_batch_the_first_wins(new: New) {
     let mut store = new();
-    let answers = store.commit(vec![grant(A, 1), grant(A, 2), grant(B, 2)]).unwrap();
+    let answers = grant_all(&mut *store, vec![grant(A, 1), grant(A, 2), grant(B, 2)]);
     assert_eq!(answers[0].as_ref().unwrap().key(), &key(1));
     assert_eq!(answers[1], Err(taken(A, 1)));
     assert_eq!(answers[2].as_ref().unwrap().address(), B);
@@ -121,7 +144,7 @@ pub(crate) fn of_two_grants_of_one_address_in_a_batch_the_first_wins(new: New) {
 
 pub(crate) fn a_repeated_request_in_a_batch_is_granted_again(new: New) {
     let mut store = new();
-    let answers = store.commit(vec![grant(A, 1), Grant { now: UnixSecs(1001), ..grant(A, 1) }]).unwrap();
+    let answers = grant_all(&mut *store, vec![grant(A, 1), Grant { now: UnixSecs(1001), ..grant(A, 1) }]);
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(store.at(A).unwrap().binding().unwrap().granted, UnixSecs(1001));
 }
@@ -129,7 +152,7 @@ pub(crate) fn a_repeated_request_in_a_batch_is_granted_again(new: New) {
 pub(crate) fn an_address_left_in_a_batch_is_not_given_on_in_that_batch(new: New) {
     let mut store = new();
     commit_one(&mut *store, grant(A, 1)).unwrap();
-    let answers = store.commit(vec![grant(B, 1), grant(A, 2)]).unwrap();
+    let answers = grant_all(&mut *store, vec![grant(B, 1), grant(A, 2)]);
     assert_eq!(answers[1], Err(taken(A, 1)));
     commit_one(&mut *store, grant(A, 2)).unwrap();
 }
@@ -145,10 +168,10 @@ pub(crate) fn a_client_that_moves_leaves_its_former_address(new: New) {
 pub(crate) fn a_released_address_is_remembered_for_its_client_and_free_for_others(new: New) {
     let mut store = new();
     commit_one(&mut *store, grant(A, 1)).unwrap();
-    assert!(store.release(A, &key(1), UnixSecs(1010)).unwrap());
+    assert!(release(&mut *store, A, &key(1), UnixSecs(1010)));
     let record = store.find(&key(1)).unwrap();
     assert!(matches!(record.state, State::Released { since: UnixSecs(1010), .. }) && !record.is_active(UnixSecs(1010)));
-    assert!(!store.release(A, &key(1), UnixSecs(1020)).unwrap(), "released already");
+    assert!(!release(&mut *store, A, &key(1), UnixSecs(1020)), "released already");
     commit_one(&mut *store, Grant { now: UnixSecs(1011), ..grant(A, 2) }).unwrap();
     assert_eq!(store.find(&key(1)), None);
 }
@@ -156,8 +179,8 @@ pub(crate) fn a_released_address_is_remembered_for_its_client_and_free_for_other
 pub(crate) fn only_the_holder_can_release(new: New) {
     let mut store = new();
     commit_one(&mut *store, grant(A, 1)).unwrap();
-    assert!(!store.release(A, &key(2), UnixSecs(1010)).unwrap());
-    assert!(!store.release(B, &key(1), UnixSecs(1010)).unwrap());
+    assert!(!release(&mut *store, A, &key(2), UnixSecs(1010)));
+    assert!(!release(&mut *store, B, &key(1), UnixSecs(1010)));
     assert!(store.at(A).unwrap().is_active(UnixSecs(1010)));
 }
 
@@ -165,7 +188,7 @@ pub(crate) fn a_declined_address_is_given_to_nobody_until_its_time(new: New) {
     let mut store = new();
     commit_one(&mut *store, grant(A, 1)).unwrap();
     let until = UnixSecs(1060);
-    store.decline(A, until).unwrap();
+    decline(&mut *store, A, until);
     assert_eq!(store.find(&key(1)), None, "its last holder does not come back to it");
     for last in [1, 2] {
         let refused = commit_one(&mut *store, Grant { now: UnixSecs(1059), ..grant(A, last) });
@@ -180,7 +203,7 @@ pub(crate) fn a_machine_with_two_clients_is_found_by_its_latest_lease(new: New) 
     commit_one(&mut *store, Grant { now: UnixSecs(1005), key: system, ..grant(A, 1) }).unwrap();
     commit_one(&mut *store, grant(B, 1)).unwrap();
     assert_eq!(store.find_mac(mac(1)).unwrap().address, A);
-    store.decline(A, UnixSecs(2000)).unwrap();
+    decline(&mut *store, A, UnixSecs(2000));
     assert_eq!(store.find_mac(mac(1)).unwrap().address, B);
 }
 
@@ -194,13 +217,65 @@ pub(crate) fn the_longest_host_name_and_identifier_are_kept(new: New) {
     assert_eq!(store.find(&key), Some(&lease.record()));
 }
 
+pub(crate) fn changes_of_one_batch_are_made_in_their_order(new: New) {
+    let mut store = new();
+    let release = |address, last, now| Change::Release { address, key: key(last), now: UnixSecs(now) };
+    let until = UnixSecs(2000);
+    let batch = vec![
+        Change::Grant(grant(A, 1)),
+        release(A, 1, 1000),
+        Change::Grant(grant(A, 2)),
+        release(A, 1, 1001),
+        Change::Grant(grant(B, 2)),
+        release(A, 2, 1001),
+        Change::Decline { address: B, until },
+        Change::Grant(grant(B, 3)),
+    ];
+    let outcomes = store.commit(batch).unwrap();
+    let [Outcome::Granted(_), Outcome::Released(true), Outcome::Granted(_), Outcome::Released(false), rest @ ..] =
+        &outcomes[..]
+    else {
+        panic!("{outcomes:?}")
+    };
+    let [Outcome::Granted(_), Outcome::Released(false), Outcome::Declined, Outcome::Taken(taken)] = rest else {
+        panic!("{rest:?}")
+    };
+    assert_eq!(taken.by, Occupant::Declined { until });
+    assert_eq!((store.find(&key(2)), store.at(A), store.table().len()), (None, None, 1));
+}
+
+pub(crate) fn a_lease_can_lose_its_name_and_nothing_else(new: New) {
+    let mut store = new();
+    commit_one(&mut *store, Grant { hostname: Some("pc".into()), ..grant(A, 1) }).unwrap();
+    let unname = |last| Change::Unname { address: A, key: key(last) };
+    let outcomes = store.commit(vec![unname(2), unname(1), unname(1)]).unwrap();
+    assert_eq!(outcomes, [Outcome::Unnamed(false), Outcome::Unnamed(true), Outcome::Unnamed(false)]);
+    let binding = store.at(A).unwrap().binding().unwrap();
+    assert_eq!((&binding.key, binding.granted, binding.hostname.as_ref()), (&key(1), UnixSecs(1000), None));
+}
+
+pub(crate) fn what_is_on_disk_can_be_confirmed_for_the_time_that_is_left(new: New) {
+    let mut store = new();
+    commit_one(&mut *store, grant(A, 1)).unwrap();
+    if !store.is_sole() {
+        assert_eq!(store.confirm(A, &key(1), 100, UnixSecs(1040)), None, "another may have given it away");
+        return;
+    }
+    let confirmed = |secs, now| store.confirm(A, &key(1), secs, UnixSecs(now)).map(|lease| lease.lease_secs());
+    assert_eq!([confirmed(500, 1040), confirmed(30, 1040), confirmed(100, 1100)], [Some(60), Some(30), None]);
+    assert_eq!(store.confirm(A, &key(2), 100, UnixSecs(1040)), None);
+    commit_one(&mut *store, Grant { lease_secs: u32::MAX, ..grant(B, 2) }).unwrap();
+    let lease = store.confirm(B, &key(2), u32::MAX, UnixSecs(9000)).unwrap();
+    assert_eq!(lease.expires(), Expiry::Never);
+}
+
 pub(crate) fn any_operations_end_as_in_the_model(new: New) {
     proptest!(ProptestConfig::with_cases(100), |(operations in batches(30))| {
         let (mut store, mut model) = (new(), Model::default());
         for operation in operations {
             let expected = model.apply(&operation);
             prop_assert_eq!(operation.perform(&mut *store).unwrap(), expected);
-            model.assert_like(store.table(), operation.now());
+            model.assert_like(store.table(), operation.now);
         }
     });
 }

@@ -4,39 +4,29 @@ use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use crate::decide::{Decided, decide};
 use crate::disk::{Disk, FileDisk, LOG_NAME, io_error};
 use crate::error::StoreError;
 use crate::log::{self, Replay, Salt, Unusable};
-use crate::record::{ClientKey, Grant, Lease, Record, State, UnixSecs};
-use crate::store::{LeaseStore, Taken, decide, released};
+use crate::record::Record;
+use crate::store::{Change, LeaseStore, Outcome};
 use crate::table::Table;
-
-/// A log below this size is not worth compacting.
-const SMALL_LOG_OCTETS: u64 = if cfg!(test) { 1 << 10 } else { 1 << 20 };
-/// A log is compacted when it holds more than this many superseded records for each live one.
-const DEAD_PER_LIVE: usize = 4;
+use crate::writer::{Apart, Log, SMALL_LOG_OCTETS, Writer};
 
 /// Leases in a log on `D`.
 ///
-/// What is in memory is what is on disk: a batch is written and synced as one frame, then put into the table. A failed write is
-/// cut off again before anything else is written; when that fails too, the store becomes read-only, since what a restart would
-/// find is then unknown.
+/// What is in memory is what is on disk: a batch is written and synced as one frame, by a thread of its own where it is on a real
+/// disk, and then put into the table.
 #[derive(Debug)]
 pub struct EmbeddedStore<D = FileDisk> {
-    disk: D,
     table: Table,
-    salt: Salt,
-    /// Where the log ends and the next frame goes.
-    end: u64,
-    /// Records in the log, superseded ones included.
-    logged: usize,
-    /// Size above which compaction is tried; put off when it fails.
-    compact_above: u64,
-    /// Why nothing can be written any more.
-    broken: Option<String>,
+    writer: Writer<D>,
+    /// What the batch comes to that is being written.
+    under_way: Option<Vec<Outcome>>,
+    settled: Option<Result<Vec<Outcome>, StoreError>>,
 }
 
 /// What was found when a store was opened.
@@ -51,81 +41,24 @@ pub struct Opened {
 impl EmbeddedStore {
     /// Opens `leases.log` in `folder`, making both when they are not there, and locks it against a second lanboot.
     pub fn open(folder: &Path) -> Result<(EmbeddedStore, Opened), StoreError> {
-        EmbeddedStore::on(FileDisk::open(folder)?)
+        let (log, table, opened) = open_log(FileDisk::open(folder)?)?;
+        let start = |error| io_error("start a thread that writes", &folder.join(LOG_NAME), error);
+        let writer = Writer::Apart(Apart::start(log).map_err(start)?);
+        Ok((EmbeddedStore { table, writer, under_way: None, settled: None }, opened))
     }
 }
 
 impl<D: Disk> EmbeddedStore<D> {
-    /// Opens the log on `disk`.
-    pub fn on(mut disk: D) -> Result<(EmbeddedStore<D>, Opened), StoreError> {
-        let octets = disk.read_all().map_err(|error| io_error("read", disk.path(), error))?;
-        let replay = if octets.is_empty() { begin(&mut disk)? } else { read(&octets, disk.path())? };
-        let end = replay.end as u64;
-        let torn_octets = (octets.len() as u64).saturating_sub(end);
-        if torn_octets > 0 {
-            let cut = disk.truncate(end).and_then(|()| disk.sync());
-            cut.map_err(|error| io_error("remove an unfinished write from", disk.path(), error))?;
-        }
-        let logged = replay.records.len();
-        let table = into_table(replay.records);
-        let opened = Opened { records: table.len(), torn_octets };
-        let compact_above = SMALL_LOG_OCTETS;
-        let mut store = EmbeddedStore { disk, table, salt: replay.salt, end, logged, compact_above, broken: None };
-        store.compact_if_due();
-        Ok((store, opened))
+    /// Opens the log on `disk`. The caller's thread writes: each batch is settled when it was begun.
+    pub fn on(disk: D) -> Result<(EmbeddedStore<D>, Opened), StoreError> {
+        let (log, table, opened) = open_log(disk)?;
+        Ok((EmbeddedStore { table, writer: Writer::Here { log, done: None }, under_way: None, settled: None }, opened))
     }
 
-    /// Whether a disk fault has made further writes impossible: then nothing is granted until the store is opened anew.
-    pub fn is_read_only(&self) -> bool {
-        self.broken.is_some()
-    }
-
-    /// Makes `records` durable, then known.
-    fn keep(&mut self, records: Vec<Record>) -> Result<(), StoreError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        if let Some(why) = &self.broken {
-            return Err(StoreError::ReadOnly { path: self.disk.path().to_owned(), why: why.clone() });
-        }
-        let frame = log::frame(self.salt, self.end as usize, &records);
-        if let Err(error) = self.disk.append(self.end, &frame).and_then(|()| self.disk.sync()) {
-            self.cut_off_failed_write();
-            return Err(io_error("write", self.disk.path(), error));
-        }
-        self.end += frame.len() as u64;
-        self.logged += records.len();
-        records.into_iter().for_each(|record| self.table.put(record));
-        self.compact_if_due();
-        Ok(())
-    }
-
-    fn cut_off_failed_write(&mut self) {
-        // Synced, because a part of the write may be on disk and would otherwise come back after a power cut.
-        if let Err(error) = self.disk.truncate(self.end).and_then(|()| self.disk.sync()) {
-            self.broken = Some(format!("removing a failed write: {error}"));
-        }
-    }
-
-    /// Writes the log anew when most of it is superseded. Nothing is lost when that fails, so nobody is bothered with it: a full
-    /// disk, say, is reported by the next commit.
-    fn compact_if_due(&mut self) {
-        let live = self.table.len();
-        if self.end <= self.compact_above || self.logged - live <= DEAD_PER_LIVE * live || self.broken.is_some() {
-            return;
-        }
-        let snapshot = log::snapshot(self.salt, self.table.list());
-        if self.disk.stage(&snapshot).is_err() {
-            self.compact_above = self.end.saturating_mul(2);
-            return;
-        }
-        if let Err(error) = self.disk.swap() {
-            self.broken = Some(format!("replacing it by a shorter one: {error}"));
-            return;
-        }
-        self.end = snapshot.len() as u64;
-        self.logged = live;
-        self.compact_above = SMALL_LOG_OCTETS;
+    /// Whether the log is in no known state for now.
+    #[cfg(test)]
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(&self.writer, Writer::Here { log, .. } if log.broken.is_some())
     }
 }
 
@@ -134,21 +67,54 @@ impl<D: Disk> LeaseStore for EmbeddedStore<D> {
         &self.table
     }
 
-    fn commit(&mut self, batch: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
-        let answers = decide(&self.table, batch);
-        self.keep(answers.iter().flatten().map(Lease::record).collect())?;
-        Ok(answers)
+    fn begin(&mut self, batch: Vec<Change>) {
+        assert!(self.under_way.is_none() && self.settled.is_none(), "one batch at a time");
+        let Decided { outcomes, records } = decide(&self.table, batch);
+        if records.is_empty() {
+            self.settled = Some(Ok(outcomes));
+            return;
+        }
+        let live = self.table.len() + records.len();
+        self.writer.begin(records, live);
+        self.under_way = Some(outcomes);
     }
 
-    fn release(&mut self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> Result<bool, StoreError> {
-        let Some(record) = released(&self.table, address, key, now) else { return Ok(false) };
-        self.keep(vec![record])?;
-        Ok(true)
+    fn settled(&mut self) -> Option<Result<Vec<Outcome>, StoreError>> {
+        if let Some(done) = self.writer.done() {
+            let outcomes = self.under_way.take().expect("what is written was begun");
+            self.settled = Some(done.map(|records| {
+                records.into_iter().for_each(|record| self.table.put(record));
+                outcomes
+            }));
+        }
+        self.settled.take()
     }
 
-    fn decline(&mut self, address: Ipv4Addr, until: UnixSecs) -> Result<(), StoreError> {
-        self.keep(vec![Record { address, state: State::Declined { until } }])
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        self.writer.readiness()
     }
+
+    fn is_sole(&self) -> bool {
+        true
+    }
+}
+
+fn open_log<D: Disk>(mut disk: D) -> Result<(Log<D>, Table, Opened), StoreError> {
+    let octets = disk.read_all().map_err(|error| io_error("read", disk.path(), error))?;
+    let replay = if octets.is_empty() { begin(&mut disk)? } else { read(&octets, disk.path())? };
+    let end = replay.end as u64;
+    let torn_octets = (octets.len() as u64).saturating_sub(end);
+    if torn_octets > 0 {
+        let cut = disk.truncate(end).and_then(|()| disk.sync());
+        cut.map_err(|error| io_error("remove an unfinished write from", disk.path(), error))?;
+    }
+    let logged = replay.records.len();
+    let table = into_table(replay.records);
+    let opened = Opened { records: table.len(), torn_octets };
+    let compact_above = SMALL_LOG_OCTETS;
+    let mut log = Log { disk, salt: replay.salt, end, logged, compact_above, broken: None };
+    log.compact_if_due(table.len());
+    Ok((log, table, opened))
 }
 
 /// What the leases in `folder` are, without its lock: for looking on while a server runs. An unfinished write at the end is not
@@ -188,11 +154,13 @@ fn into_table(records: Vec<Record>) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::path::PathBuf;
 
     use mac::Mac;
 
     use super::*;
+    use crate::record::{ClientKey, Grant, UnixSecs};
     use crate::simulated::SimulatedDisk;
 
     crate::conformance::suite!(EmbeddedStore::on(SimulatedDisk::default()).unwrap().0);
@@ -218,6 +186,21 @@ mod tests {
         }
     }
 
+    /// The same suite with a thread that writes.
+    mod apart {
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+
+        /// In a folder whose name is gone already: an open file is all that these cases need.
+        fn in_a_folder() -> super::EmbeddedStore {
+            let folder = super::Folder::new(&format!("suite-{}", FOLDERS.fetch_add(1, Ordering::Relaxed)));
+            super::EmbeddedStore::open(&folder.0).unwrap().0
+        }
+
+        crate::conformance::suite!(in_a_folder());
+    }
+
     fn grant(last: u8) -> Grant {
         let mac = Mac([2, 0, 0, 0, 0, last]);
         let (address, key) = (Ipv4Addr::new(10, 0, 0, last), ClientKey::Mac(mac));
@@ -234,7 +217,7 @@ mod tests {
         assert!(read_only(&folder.0).unwrap().is_empty(), "no folder yet");
         let (mut store, opened) = EmbeddedStore::open(&folder.0).unwrap();
         assert_eq!(opened, Opened { records: 0, torn_octets: 0 });
-        store.commit(vec![grant(1), grant(2)]).unwrap();
+        store.commit(vec![Change::Grant(grant(1)), Change::Grant(grant(2))]).unwrap();
         assert_eq!(addresses(&read_only(&folder.0).unwrap()), [1, 2]);
         drop(store);
         let (store, opened) = EmbeddedStore::open(&folder.0).unwrap();
@@ -253,9 +236,9 @@ mod tests {
     fn an_unfinished_write_is_removed_and_counted() {
         let folder = Folder::new("torn");
         let (mut store, _) = EmbeddedStore::open(&folder.0).unwrap();
-        store.commit(vec![grant(1)]).unwrap();
+        store.commit(vec![Change::Grant(grant(1))]).unwrap();
         let sound = fs::metadata(folder.log()).unwrap().len();
-        store.commit(vec![grant(2)]).unwrap();
+        store.commit(vec![Change::Grant(grant(2))]).unwrap();
         drop(store);
         let whole = fs::metadata(folder.log()).unwrap().len();
         fs::OpenOptions::new().write(true).open(folder.log()).unwrap().set_len(whole - 3).unwrap();
@@ -270,8 +253,8 @@ mod tests {
         let folder = Folder::new("damaged");
         let (mut store, _) = EmbeddedStore::open(&folder.0).unwrap();
         let sound = fs::metadata(folder.log()).unwrap().len();
-        store.commit(vec![grant(1)]).unwrap();
-        store.commit(vec![grant(2)]).unwrap();
+        store.commit(vec![Change::Grant(grant(1))]).unwrap();
+        store.commit(vec![Change::Grant(grant(2))]).unwrap();
         drop(store);
         let mut octets = fs::read(folder.log()).unwrap();
         octets[sound as usize + 15] ^= 1;
@@ -287,7 +270,7 @@ mod tests {
         let folder = Folder::new("compact");
         let (mut store, _) = EmbeddedStore::open(&folder.0).unwrap();
         for second in 0..200 {
-            store.commit(vec![Grant { now: UnixSecs(1000 + second), ..grant(1) }]).unwrap();
+            store.commit(vec![Change::Grant(Grant { now: UnixSecs(1000 + second), ..grant(1) })]).unwrap();
         }
         assert!(fs::metadata(folder.log()).unwrap().len() < 2 * SMALL_LOG_OCTETS);
         assert!(EmbeddedStore::open(&folder.0).is_err(), "still locked");
@@ -296,17 +279,23 @@ mod tests {
         assert_eq!(store.at(Ipv4Addr::new(10, 0, 0, 1)).unwrap().binding().unwrap().granted, UnixSecs(1199));
     }
 
+    fn log(store: &mut EmbeddedStore<SimulatedDisk>) -> &mut Log<SimulatedDisk> {
+        let Writer::Here { log, .. } = &mut store.writer else { panic!("a simulated disk has no thread") };
+        log
+    }
+
     #[test]
     fn a_compaction_that_finds_no_room_is_put_off_and_grants_go_on() {
         let disk = SimulatedDisk::default();
         let (mut store, _) = EmbeddedStore::on(disk.clone()).unwrap();
-        store.compact_above = 0;
-        for second in 0..6 {
-            if second == 5 {
-                disk.fail_in(2);
+        log(&mut store).compact_above = 0;
+        for second in 0..11 {
+            if second == 10 {
+                disk.fail_in(3);
             }
-            store.commit(vec![Grant { now: UnixSecs(1000 + second), ..grant(1) }]).unwrap();
+            store.commit(vec![Change::Grant(Grant { now: UnixSecs(1000 + second), ..grant(1) })]).unwrap();
         }
-        assert_eq!((store.logged, store.compact_above, store.is_read_only()), (6, 2 * store.end, false));
+        let log = log(&mut store);
+        assert_eq!((log.logged, log.compact_above, log.broken.is_some()), (11, 2 * log.end, false));
     }
 }

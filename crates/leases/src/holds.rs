@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
-use crate::record::ClientKey;
+use crate::record::{ClientId, ClientKey};
 use crate::runs::Runs;
 
 /// The address is held for this other client.
@@ -42,7 +42,15 @@ impl Holds {
         Ok(())
     }
 
-    /// For whom `address` is kept at `now`.
+    /// Keeps `address` from everyone until `until`, whoever it was kept for before: a stranger uses it.
+    pub fn set_aside(&mut self, address: Ipv4Addr, until: Instant) {
+        self.release(address);
+        self.by_end.insert((until, address));
+        self.addresses.insert(address.to_bits());
+        self.by_address.insert(address, (nobody(), until));
+    }
+
+    /// For whom `address` is kept at `now`; one that is set aside is kept for a client that nobody is.
     pub fn holder(&self, address: Ipv4Addr, now: Instant) -> Option<&ClientKey> {
         self.by_address.get(&address).filter(|(_, until)| now < *until).map(|(key, _)| key)
     }
@@ -94,6 +102,11 @@ impl Holds {
     }
 }
 
+/// An empty identifier tells nobody from anybody, so that no client has it.
+fn nobody() -> ClientKey {
+    ClientKey::ClientId(ClientId::new(&[]).expect("nothing is not too long"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -132,6 +145,20 @@ mod tests {
         assert_eq!(holds.address(&key(1), now), Some(B));
         holds.release_key(&key(1));
         assert!(holds.is_empty() && holds.next_expiry().is_none() && !holds.addresses().contains(B.to_bits()));
+    }
+
+    #[test]
+    fn what_is_set_aside_is_kept_from_everyone() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        let until = now + Duration::from_secs(10);
+        holds.hold(A, key(1), now, until).unwrap();
+        holds.set_aside(A, until);
+        holds.set_aside(B, until);
+        assert_eq!(holds.address(&key(1), now), None);
+        assert!([A, B].iter().all(|address| holds.hold(*address, key(1), now, until).is_err()));
+        holds.hold(A, key(1), until, until + Duration::from_secs(1)).unwrap();
+        holds.release(B);
+        assert_eq!((holds.len(), holds.address(&key(1), until)), (1, Some(A)));
     }
 
     #[test]

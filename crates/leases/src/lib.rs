@@ -1,13 +1,14 @@
 //! Who holds which address, surviving a power cut.
 //!
-//! A [`LeaseStore`] keeps one [`Record`] per address and gives a [`Lease`], which alone can be acknowledged, only for what its
-//! `commit` has made durable. [`Holds`] keeps addresses that are offered and not yet asked for; [`Pool`] says which address to
+//! A [`LeaseStore`] keeps one [`Record`] per address and gives a [`Lease`], which alone can be acknowledged, only for what it
+//! has made durable. [`Holds`] keeps addresses that are offered and not yet asked for; [`Pool`] says which address to
 //! try next for a client. Nothing here reads a clock: wall time comes in as [`UnixSecs`], running time as `Instant`.
 
 mod allocate;
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod decide;
 mod disk;
 mod embedded;
 mod error;
@@ -22,6 +23,7 @@ mod runs;
 mod simulated;
 mod store;
 mod table;
+mod writer;
 
 pub use allocate::{Ask, Candidate, Clock, Pool, Strategy, Why, candidate};
 pub use disk::{Disk, FileDisk};
@@ -30,5 +32,5 @@ pub use error::StoreError;
 pub use holds::{Held, Holds};
 pub use memory::MemoryStore;
 pub use record::{Binding, ClientId, ClientIdTooLong, ClientKey, Expiry, Grant, Lease, Record, State, UnixSecs};
-pub use store::{LeaseStore, Occupant, Taken};
+pub use store::{Change, LeaseStore, Occupant, Outcome, Taken};
 pub use table::Table;

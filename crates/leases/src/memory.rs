@@ -1,16 +1,17 @@
 //! A store that forgets: for tests, and for trying things out.
 
-use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
 
+use crate::decide::{Decided, decide};
 use crate::error::StoreError;
-use crate::record::{ClientKey, Grant, Lease, Record, State, UnixSecs};
-use crate::store::{LeaseStore, Taken, decide, released};
+use crate::store::{Change, LeaseStore, Outcome};
 use crate::table::Table;
 
 /// Leases that live as long as the process. Never fails.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     table: Table,
+    settled: Option<Vec<Outcome>>,
 }
 
 impl LeaseStore for MemoryStore {
@@ -18,24 +19,22 @@ impl LeaseStore for MemoryStore {
         &self.table
     }
 
-    fn commit(&mut self, batch: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
-        let answers = decide(&self.table, batch);
-        for lease in answers.iter().flatten() {
-            self.table.put(lease.record());
-        }
-        Ok(answers)
+    fn begin(&mut self, batch: Vec<Change>) {
+        let Decided { outcomes, records } = decide(&self.table, batch);
+        records.into_iter().for_each(|record| self.table.put(record));
+        self.settled = Some(outcomes);
     }
 
-    fn release(&mut self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> Result<bool, StoreError> {
-        let record = released(&self.table, address, key, now);
-        let is_holder = record.is_some();
-        record.into_iter().for_each(|record| self.table.put(record));
-        Ok(is_holder)
+    fn settled(&mut self) -> Option<Result<Vec<Outcome>, StoreError>> {
+        self.settled.take().map(Ok)
     }
 
-    fn decline(&mut self, address: Ipv4Addr, until: UnixSecs) -> Result<(), StoreError> {
-        self.table.put(Record { address, state: State::Declined { until } });
-        Ok(())
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn is_sole(&self) -> bool {
+        true
     }
 }
 

@@ -7,42 +7,38 @@ use proptest::prelude::*;
 
 use crate::error::StoreError;
 use crate::record::{Binding, ClientKey, Grant, Record, State, UnixSecs};
-use crate::store::LeaseStore;
+use crate::store::{Change, LeaseStore, Outcome};
 use crate::table::Table;
 
+/// A batch, and when it is made.
 #[derive(Clone, Debug)]
-pub(crate) enum Operation {
-    Commit(Vec<Grant>),
-    Release(Ipv4Addr, ClientKey, UnixSecs),
-    /// The address, until when, and now.
-    Decline(Ipv4Addr, UnixSecs, UnixSecs),
+pub(crate) struct Operation {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) now: UnixSecs,
 }
 
-/// Whether each grant of the batch was accepted, or whether the release was.
+/// Whether each change of the batch was made.
 pub(crate) type Answer = Vec<bool>;
 
 impl Operation {
-    pub(crate) fn now(&self) -> UnixSecs {
-        match self {
-            Operation::Commit(grants) => grants[0].now,
-            Operation::Release(_, _, now) | Operation::Decline(_, _, now) => *now,
-        }
-    }
-
     pub(crate) fn perform(&self, store: &mut dyn LeaseStore) -> Result<Answer, StoreError> {
-        match self.clone() {
-            Operation::Commit(grants) => {
-                let answers = store.commit(grants.clone())?;
-                for (lease, grant) in
-                    answers.iter().zip(grants).filter_map(|(lease, grant)| Some((lease.as_ref().ok()?, grant)))
-                {
-                    assert_eq!((lease.address(), lease.key(), lease.granted()), (grant.address, &grant.key, grant.now));
-                }
-                Ok(answers.iter().map(Result::is_ok).collect())
+        let outcomes = store.commit(self.changes.clone())?;
+        assert_eq!(outcomes.len(), self.changes.len());
+        let answer = |(outcome, change): (Outcome, &Change)| match (outcome, change) {
+            (Outcome::Granted(lease), Change::Grant(grant)) => {
+                assert_eq!((lease.address(), lease.key(), lease.granted()), (grant.address, &grant.key, grant.now));
+                true
             }
-            Operation::Release(address, key, now) => Ok(vec![store.release(address, &key, now)?]),
-            Operation::Decline(address, until, _) => store.decline(address, until).map(|()| vec![]),
-        }
+            (Outcome::Taken(taken), Change::Grant(grant)) => {
+                assert_eq!(taken.address, grant.address);
+                false
+            }
+            (Outcome::Released(is_done), Change::Release { .. }) => is_done,
+            (Outcome::Declined, Change::Decline { .. }) => true,
+            (Outcome::Unnamed(is_done), Change::Unname { .. }) => is_done,
+            (outcome, change) => panic!("{outcome:?} is no answer to {change:?}"),
+        };
+        Ok(outcomes.into_iter().zip(&self.changes).map(answer).collect())
     }
 }
 
@@ -58,36 +54,46 @@ impl Model {
     }
 
     pub(crate) fn apply(&mut self, operation: &Operation) -> Answer {
-        match operation {
-            Operation::Commit(grants) => {
-                let before = self.clone();
-                let mut accepted: Vec<&Grant> = Vec::new();
-                let answer = grants.iter().map(|grant| {
-                    let is_free = before.is_free_for(grant.address, &grant.key, grant.now)
-                        && accepted.iter().all(|other| other.address != grant.address || other.key == grant.key);
-                    if is_free {
-                        accepted.push(grant);
-                        self.grant(grant);
-                    }
-                    is_free
-                });
-                answer.collect()
+        // What a client leaves by moving is free from the next batch on.
+        let mut left = Vec::new();
+        operation.changes.iter().map(|change| self.make(change, &mut left)).collect()
+    }
+
+    fn make(&mut self, change: &Change, left: &mut Vec<Record>) -> bool {
+        match change {
+            Change::Grant(grant) => {
+                let Grant { address, key, now, .. } = grant;
+                let was_left = left.iter().filter(|record| record.address == *address);
+                let is_free = self.is_free_for(*address, key, *now)
+                    && was_left.fold(true, |free, record| free && is_free(record, key, *now));
+                if is_free {
+                    let is_former = |record: &&Record| record.key() == Some(key) && record.address != *address;
+                    let former = self.records.iter().find(is_former).cloned();
+                    left.retain(|record| record.address != *address);
+                    left.extend(former);
+                    self.grant(grant);
+                }
+                is_free
             }
-            Operation::Release(address, key, now) => vec![self.release(*address, key, *now)],
-            Operation::Decline(address, until, _) => {
+            Change::Release { address, key, now } => self.release(*address, key, *now),
+            Change::Decline { address, until } => {
                 self.records.retain(|record| record.address != *address);
                 self.records.push(Record { address: *address, state: State::Declined { until: *until } });
-                vec![]
+                true
+            }
+            Change::Unname { address, key } => {
+                let is_it = |record: &&mut Record| record.address == *address && record.key() == Some(key);
+                let record = self.records.iter_mut().find(is_it);
+                match record.map(|record| &mut record.state) {
+                    Some(State::Bound(binding)) => binding.hostname.take().is_some(),
+                    _ => false,
+                }
             }
         }
     }
 
     fn is_free_for(&self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> bool {
-        self.records.iter().filter(|record| record.address == address).all(|record| match &record.state {
-            State::Bound(binding) => binding.key == *key || binding.expires().is_past(now),
-            State::Released { .. } => true,
-            State::Declined { until } => *until <= now,
-        })
+        self.records.iter().filter(|record| record.address == address).all(|record| is_free(record, key, now))
     }
 
     fn grant(&mut self, grant: &Grant) {
@@ -141,6 +147,14 @@ impl Model {
     }
 }
 
+fn is_free(record: &Record, key: &ClientKey, now: UnixSecs) -> bool {
+    match &record.state {
+        State::Bound(binding) => binding.key == *key || binding.expires().is_past(now),
+        State::Released { .. } => true,
+        State::Declined { until } => *until <= now,
+    }
+}
+
 fn address() -> impl Strategy<Value = Ipv4Addr> {
     (0u8..6).prop_map(|last| Ipv4Addr::new(10, 0, 0, last))
 }
@@ -153,35 +167,41 @@ fn lease_secs() -> impl Strategy<Value = u32> {
     prop_oneof![8 => 0u32..40, 1 => Just(u32::MAX)]
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
-    let grant = (address(), client(), lease_secs()).prop_map(|(address, mac, lease_secs)| Grant {
-        address,
-        key: ClientKey::Mac(mac),
-        mac,
-        client_id: None,
-        hostname: None,
-        lease_secs,
-        now: UnixSecs(0),
-    });
+fn hostname() -> impl Strategy<Value = Option<String>> {
+    prop::option::of((0u8..3).prop_map(|name| format!("name-{name}")))
+}
+
+/// At second 0.
+fn change() -> impl Strategy<Value = Change> {
+    let now = UnixSecs(0);
+    let grant =
+        (address(), client(), lease_secs(), hostname()).prop_map(move |(address, mac, lease_secs, hostname)| {
+            let key = ClientKey::Mac(mac);
+            Change::Grant(Grant { address, key, mac, client_id: None, hostname, lease_secs, now })
+        });
+    let key = || client().prop_map(ClientKey::Mac);
     prop_oneof![
-        6 => prop::collection::vec(grant, 1..5).prop_map(Operation::Commit),
-        1 => (address(), client()).prop_map(|(address, mac)| Operation::Release(address, ClientKey::Mac(mac), UnixSecs(0))),
-        1 => (address(), 0u64..40).prop_map(|(address, secs)| Operation::Decline(address, UnixSecs(secs), UnixSecs(0))),
+        12 => grant,
+        2 => (address(), key()).prop_map(move |(address, key)| Change::Release { address, key, now }),
+        1 => (address(), 0u64..40).prop_map(|(address, secs)| Change::Decline { address, until: UnixSecs(secs) }),
+        1 => (address(), key()).prop_map(|(address, key)| Change::Unname { address, key }),
     ]
 }
 
 /// Up to `most` operations on few addresses and clients, as time goes on.
 pub(crate) fn batches(most: usize) -> impl Strategy<Value = Vec<Operation>> {
-    prop::collection::vec((operation(), 0u64..20), 1..most).prop_map(|operations| {
+    prop::collection::vec((prop::collection::vec(change(), 1..5), 0u64..20), 1..most).prop_map(|operations| {
         let mut clock = 1000;
-        let in_time = |(mut operation, pause): (Operation, u64)| {
+        let in_time = |(mut changes, pause): (Vec<Change>, u64)| {
             clock += pause;
-            match &mut operation {
-                Operation::Commit(grants) => grants.iter_mut().for_each(|grant| grant.now = UnixSecs(clock)),
-                Operation::Release(_, _, now) => *now = UnixSecs(clock),
-                Operation::Decline(_, until, now) => (until.0, now.0) = (until.0 + clock, clock),
+            for change in &mut changes {
+                match change {
+                    Change::Grant(Grant { now, .. }) | Change::Release { now, .. } => *now = UnixSecs(clock),
+                    Change::Decline { until, .. } => until.0 += clock,
+                    Change::Unname { .. } => {}
+                }
             }
-            operation
+            Operation { changes, now: UnixSecs(clock) }
         };
         operations.into_iter().map(in_time).collect()
     })

@@ -148,6 +148,17 @@ impl Record {
         matches!(&self.state, State::Bound(binding) if !binding.expires().is_past(now))
     }
 
+    /// The same lease without its host name; `None` where there is nothing to change.
+    pub(crate) fn without_name(&self) -> Option<Record> {
+        match &self.state {
+            State::Bound(binding) if binding.hostname.is_some() => {
+                let binding = Binding { hostname: None, ..binding.clone() };
+                Some(Record { address: self.address, state: State::Bound(binding) })
+            }
+            _ => None,
+        }
+    }
+
     /// From when on the address may be given to anyone.
     pub fn free_from(&self) -> Expiry {
         match &self.state {
@@ -158,7 +169,7 @@ impl Record {
     }
 }
 
-/// The wish to give an address to a client: what `commit` is asked for.
+/// The wish to give an address to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub address: Ipv4Addr,
@@ -174,8 +185,8 @@ pub struct Grant {
 
 /// An address that a client holds, on disk.
 ///
-/// Only a store's `commit` makes one, after the write is durable, and it cannot be copied: whoever has a `Lease` may acknowledge
-/// it, and nobody else can.
+/// Only a store makes one, after the write is durable, and it cannot be copied: whoever has a `Lease` may acknowledge it, and
+/// nobody else can.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
     address: Ipv4Addr,
@@ -183,11 +194,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// For `commit` alone. A binding's host name is cut to what the log keeps.
+    /// For stores alone. A binding's host name is cut to what the log keeps.
     pub(crate) fn of(grant: Grant) -> Lease {
         let Grant { address, key, mac, client_id, hostname, lease_secs, now } = grant;
         let hostname = hostname.map(cut_to_255_octets);
         Lease { address, binding: Binding { key, mac, client_id, hostname, granted: now, lease_secs } }
+    }
+
+    /// What is on disk of a lease already, told as one that was granted at `now` for what is left of it.
+    pub(crate) fn for_rest(record: &Record, now: UnixSecs, lease_secs: u32) -> Option<Lease> {
+        let binding = record.binding()?.clone();
+        Some(Lease { address: record.address, binding: Binding { granted: now, lease_secs, ..binding } })
     }
 
     /// What is on record of it.

@@ -205,7 +205,7 @@ mod tests {
     use crate::error::StoreError;
     use crate::model::{Model, Operation, batches};
     use crate::record::{ClientKey, Grant, UnixSecs};
-    use crate::store::LeaseStore;
+    use crate::store::{Change, LeaseStore};
 
     /// A store, its disk, and what it must know after a restart.
     struct World {
@@ -252,14 +252,17 @@ mod tests {
             match operation.perform(store) {
                 Ok(answer) => {
                     assert_eq!(answer, expected);
+                    self.perhaps = None;
                     self.model = after;
-                    self.model.assert_like(store.table(), operation.now());
+                    self.model.assert_like(store.table(), operation.now);
                 }
                 Err(error) => {
-                    self.model.assert_like(store.table(), operation.now());
+                    self.model.assert_like(store.table(), operation.now);
                     // A store that was read-only before wrote nothing, and one that is not has cut its write off.
-                    if store.is_read_only() && !matches!(error, StoreError::ReadOnly { .. }) {
-                        self.perhaps = Some(after);
+                    match store.is_read_only() {
+                        true if matches!(error, StoreError::ReadOnly { .. }) => {}
+                        true => self.perhaps = Some(after),
+                        false => self.perhaps = None,
                     }
                 }
             }
@@ -282,7 +285,7 @@ mod tests {
             lease_secs: 50,
             now: UnixSecs(now),
         };
-        Operation::Commit(leases.into_iter().map(grant).collect())
+        Operation { changes: leases.into_iter().map(grant).map(Change::Grant).collect(), now: UnixSecs(now) }
     }
 
     /// Batches of many sizes, with moves, refusals, releases and declines, and long enough for two compactions.
@@ -292,12 +295,11 @@ mod tests {
             let now = 1000 + 20 * u64::from(round);
             story.push(grants(now, (0..1 + round % 8).map(|client| (client, client))));
             story.push(grants(now + 1, [(20 + round % 3, 9), (0, 10), (21, 11)]));
-            story.push(Operation::Release(
-                Ipv4Addr::new(10, 0, 0, 0),
-                ClientKey::Mac(Mac([2, 0, 0, 0, 0, 0])),
-                UnixSecs(now + 2),
-            ));
-            story.push(Operation::Decline(Ipv4Addr::new(10, 0, 0, 1), UnixSecs(now + 10), UnixSecs(now + 3)));
+            let (address, key) = (Ipv4Addr::new(10, 0, 0, 0), ClientKey::Mac(Mac([2, 0, 0, 0, 0, 0])));
+            let now = UnixSecs(now + 2);
+            story.push(Operation { changes: vec![Change::Release { address, key, now }], now });
+            let decline = Change::Decline { address: Ipv4Addr::new(10, 0, 0, 1), until: now.plus(8) };
+            story.push(Operation { changes: vec![decline], now: now.plus(1) });
         }
         story
     }
@@ -359,19 +361,20 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_that_cannot_be_cut_off_makes_the_store_read_only_until_it_is_opened_anew() {
+    fn a_failed_write_that_cannot_be_cut_off_stops_all_writing_until_it_can() {
         let mut world = World::new();
         world.perform(&grants(1000, [(1, 1)]));
-        world.disk.fail_in(1);
-        world.disk.fail_in(2);
+        for steps in 1..=3 {
+            world.disk.fail_in(steps);
+        }
         world.perform(&grants(1001, [(2, 2)]));
         let store = world.store.as_mut().unwrap();
         let error = grants(1002, [(3, 3)]).perform(store).unwrap_err();
         assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
         assert_eq!(store.table().len(), 1);
-        world.restart(world.disk.after_kill());
         world.perform(&grants(1003, [(3, 3)]));
-        assert!(world.model.is_like(world.store.as_ref().unwrap().table()));
+        assert!(world.perhaps.is_none() && world.model.is_like(world.store.as_ref().unwrap().table()));
+        world.restart(world.disk.after_kill());
     }
 
     #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use mac::Mac;
 
 use crate::record::{ClientKey, Expiry, Record, State, UnixSecs};
 use crate::runs::Runs;
-use crate::store::{Occupant, Taken};
+use crate::store::Occupant;
 
 /// One record per address, and at most one address per client: a client that is given another address leaves its former one.
 #[derive(Clone, Debug, Default)]
@@ -64,14 +64,7 @@ impl Table {
 
     /// Who keeps `key` from being given `address` at `now`: another client that holds it, or a conflict found there.
     pub fn occupant(&self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> Option<Occupant> {
-        let record = self.at(address)?;
-        match &record.state {
-            State::Bound(binding) if binding.key != *key && record.is_active(now) => {
-                Some(Occupant::Client(binding.key.clone()))
-            }
-            State::Declined { until } if now < *until => Some(Occupant::Declined { until: *until }),
-            _ => None,
-        }
+        occupant(self.at(address)?, key, now)
     }
 
     /// Recorded addresses that are free at `now`, those free for longest first.
@@ -82,10 +75,6 @@ impl Table {
     /// Addresses that have a record.
     pub(crate) fn recorded(&self) -> &Runs {
         &self.recorded
-    }
-
-    pub(crate) fn check(&self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> Result<(), Taken> {
-        self.occupant(address, key, now).map_or(Ok(()), |by| Err(Taken { address, by }))
     }
 
     /// Takes `record` as the last word on its address and on its client.
@@ -116,5 +105,16 @@ impl Table {
             self.by_free_from.remove(&(time, address));
         }
         self.recorded.remove(address);
+    }
+}
+
+/// Who keeps `key` from being given the record's address at `now`.
+pub(crate) fn occupant(record: &Record, key: &ClientKey, now: UnixSecs) -> Option<Occupant> {
+    match &record.state {
+        State::Bound(binding) if binding.key != *key && record.is_active(now) => {
+            Some(Occupant::Client(binding.key.clone()))
+        }
+        State::Declined { until } if now < *until => Some(Occupant::Declined { until: *until }),
+        _ => None,
     }
 }

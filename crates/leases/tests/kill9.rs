@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use leases::{Ask, ClientKey, Clock, EmbeddedStore, Grant, Holds, LeaseStore, Pool, Strategy, UnixSecs};
+use leases::{Ask, Change, ClientKey, Clock, EmbeddedStore, Grant, Holds, LeaseStore, Pool, Strategy, UnixSecs};
 use mac::Mac;
 
 const FOLDER: &str = "LANBOOT_TEST_LEASE_FOLDER";
@@ -94,9 +94,9 @@ fn serve_until_killed() {
     while client < end {
         let batch = client..end.min(client + 1 + client % 7);
         client = batch.end;
-        let grants = grants(&pool, &store, batch);
-        for lease in store.commit(grants).unwrap() {
-            let lease = lease.unwrap();
+        let grants = grants(&pool, &store, batch).into_iter().map(Change::Grant).collect();
+        for outcome in store.commit(grants).unwrap() {
+            let lease = outcome.lease().unwrap();
             // One write per line, so that the kill falls between acknowledgements or within one.
             stdout.write_all(format!("ack {} {} .\n", lease.address(), lease.mac()).as_bytes()).unwrap();
         }

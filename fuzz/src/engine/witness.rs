@@ -2,13 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use config::{Dhcp, Identity};
 use dhcp::v4::{MessageType, Packet, Reply, code};
-use leases::{ClientId, ClientKey, Clock, Grant, Lease, LeaseStore, MemoryStore, StoreError, Table, Taken, UnixSecs};
+use leases::{
+    Change, ClientId, ClientKey, Clock, Grant, LeaseStore, MemoryStore, Outcome, StoreError, Table, UnixSecs,
+};
 use server::dhcp::Settings;
 
 use super::{fits, is_grant};
@@ -35,8 +38,6 @@ struct Seen {
     broken: bool,
     /// Committed, and not yet acknowledged.
     owed: Vec<(Ipv4Addr, ClientKey)>,
-    /// Leases that were written again without their names.
-    unnamed: Vec<(Ipv4Addr, ClientKey)>,
     /// Who holds which address until when.
     held: HashMap<Ipv4Addr, (ClientKey, UnixSecs)>,
 }
@@ -54,7 +55,7 @@ impl Witness {
     }
 
     pub fn store(&self) -> Box<dyn LeaseStore> {
-        Box::new(Watched { store: MemoryStore::default(), seen: self.seen.clone() })
+        Box::new(Watched { store: MemoryStore::default(), seen: self.seen.clone(), under_way: None })
     }
 
     /// A store that is broken writes nothing, and says so.
@@ -129,7 +130,7 @@ impl Witness {
         match reply.kind {
             MessageType::Offer | MessageType::Ack if self.only_boots(&answer) => {}
             MessageType::Offer => self.offered(answer.yiaddr(), key, now),
-            MessageType::Ack if is_grant(reply, &answer) => self.granted(&answer, &key),
+            MessageType::Ack if is_grant(reply, &answer) => self.granted(&answer, &key, now),
             MessageType::Ack => assert!(answer.u32(code::LEASE_TIME).is_none(), "a lease without an address"),
             MessageType::Nak => assert!(answer.yiaddr().is_unspecified()),
             other => panic!("{other} is a client's message"),
@@ -173,7 +174,7 @@ impl Witness {
         self.offers.insert(address, (key, now.running + OFFER_HOLDS));
     }
 
-    fn granted(&mut self, answer: &Packet<'_>, key: &ClientKey) {
+    fn granted(&mut self, answer: &Packet<'_>, key: &ClientKey, now: Clock) {
         let address = answer.yiaddr();
         self.in_network(address);
         assert!(answer.u32(code::LEASE_TIME).is_some() || answer.is_bootp(), "a lease without an end");
@@ -184,9 +185,11 @@ impl Witness {
         if let Some(owed) = seen.owed.iter().position(is_it) {
             seen.owed.remove(owed);
         } else {
-            // Renewed in the second in which it was given, and without its name: it looks like one that only lost that.
-            let written = seen.unnamed.iter().any(is_it);
-            assert!(written, "an ACK of a lease that was never written");
+            // What was written before is confirmed, and for no longer, while nothing can be written.
+            let (holder, until) = seen.held.get(&address).expect("an ACK of a lease that was never written");
+            let confirmed = now.wall.0.saturating_add(answer.u32(code::LEASE_TIME).map_or(u64::MAX, u64::from));
+            assert!(seen.broken && holder == key && *until > now.wall, "an ACK of a lease that was never written");
+            assert!(confirmed <= until.0, "confirmed for longer than was written");
         }
     }
 
@@ -216,13 +219,41 @@ impl Witness {
 struct Watched {
     store: MemoryStore,
     seen: Arc<Mutex<Seen>>,
+    under_way: Option<Vec<Change>>,
 }
 
 impl Watched {
-    fn seen(&self) -> Result<MutexGuard<'_, Seen>, StoreError> {
-        let seen = self.seen.lock().expect("one thread");
-        let broken = || StoreError::ReadOnly { path: PathBuf::from("/srv"), why: "it is broken".into() };
-        if seen.broken { Err(broken()) } else { Ok(seen) }
+    fn write(&mut self, batch: Vec<Change>) -> Result<Vec<Outcome>, StoreError> {
+        let mut seen = self.seen.lock().expect("one thread");
+        if seen.broken {
+            return Err(StoreError::ReadOnly { path: PathBuf::from("/srv"), why: "it is broken".into() });
+        }
+        let acknowledged = batch.iter().filter(|change| matches!(change, Change::Grant(_))).count();
+        assert!(!batch.is_empty() && acknowledged <= super::BURST, "a batch of {acknowledged}");
+        let outcomes = self.store.commit(batch.clone())?;
+        for (change, outcome) in batch.into_iter().zip(&outcomes) {
+            match (change, outcome) {
+                (Change::Grant(grant), Outcome::Granted(_)) => seen.granted(grant),
+                (Change::Release { address, .. }, Outcome::Released(true)) | (Change::Decline { address, .. }, _) => {
+                    seen.held.remove(&address);
+                }
+                _ => {}
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Seen {
+    fn granted(&mut self, grant: Grant) {
+        let Grant { address, key, lease_secs, now, .. } = grant;
+        if let Some((holder, until)) = self.held.get(&address) {
+            assert!(*holder == key || *until <= now, "{address} is leased to {holder} and to {key}");
+        }
+        self.held.retain(|_, (holder, _)| *holder != key);
+        let until = if lease_secs == u32::MAX { UnixSecs(u64::MAX) } else { now.plus(lease_secs) };
+        self.held.insert(address, (key.clone(), until));
+        self.owed.push((address, key));
     }
 }
 
@@ -231,52 +262,20 @@ impl LeaseStore for Watched {
         self.store.table()
     }
 
-    fn commit(&mut self, batch: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
-        drop(self.seen()?);
-        // A lease that loses its name to another is written again as it was, and nobody waits for that.
-        let loses_its_name = |grant: &Grant| {
-            let before = self.store.at(grant.address).and_then(|record| record.binding());
-            before.is_some_and(|before| {
-                let same =
-                    before.key == grant.key && before.granted == grant.now && before.lease_secs == grant.lease_secs;
-                same && before.hostname.is_some() && grant.hostname.is_none()
-            })
-        };
-        let quiet: Vec<bool> = batch.iter().map(loses_its_name).collect();
-        let acknowledged = quiet.iter().filter(|quiet| !**quiet).count();
-        assert!(!batch.is_empty() && acknowledged <= super::BURST, "a batch of {acknowledged}");
-        let terms: Vec<_> =
-            batch.iter().map(|grant| (grant.address, grant.key.clone(), grant.now, grant.lease_secs)).collect();
-        let results = self.store.commit(batch)?;
-        let mut seen = self.seen()?;
-        for (((address, key, now, secs), result), quiet) in terms.into_iter().zip(&results).zip(quiet) {
-            if result.is_err() {
-                continue;
-            }
-            if quiet {
-                seen.unnamed.push((address, key));
-                continue;
-            }
-            if let Some((holder, until)) = seen.held.get(&address) {
-                assert!(*holder == key || *until <= now, "{address} is leased to {holder} and to {key}");
-            }
-            seen.held.retain(|_, (holder, _)| *holder != key);
-            let until = if secs == u32::MAX { UnixSecs(u64::MAX) } else { now.plus(secs) };
-            seen.held.insert(address, (key.clone(), until));
-            seen.owed.push((address, key));
-        }
-        Ok(results)
+    fn begin(&mut self, batch: Vec<Change>) {
+        assert!(self.under_way.replace(batch).is_none(), "one batch at a time");
     }
 
-    fn release(&mut self, address: Ipv4Addr, key: &ClientKey, now: UnixSecs) -> Result<bool, StoreError> {
-        let mut seen = self.seen()?;
-        seen.held.retain(|held, (holder, _)| *held != address || holder != key);
-        drop(seen);
-        self.store.release(address, key, now)
+    fn settled(&mut self) -> Option<Result<Vec<Outcome>, StoreError>> {
+        let batch = self.under_way.take()?;
+        Some(self.write(batch))
     }
 
-    fn decline(&mut self, address: Ipv4Addr, until: UnixSecs) -> Result<(), StoreError> {
-        self.seen()?.held.remove(&address);
-        self.store.decline(address, until)
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn is_sole(&self) -> bool {
+        true
     }
 }

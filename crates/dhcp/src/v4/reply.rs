@@ -243,7 +243,9 @@ impl Draft {
         let Some(lease_secs) = self.lease_secs else { return };
         let mut times = vec![(code::LEASE_TIME, lease_secs.to_be_bytes().to_vec())];
         if lease_secs != u32::MAX {
-            let (t1, t2) = self.renewal.unwrap_or((lease_secs / 2, (u64::from(lease_secs) * 7 / 8) as u32));
+            // A lease that turned out shorter than was laid down has times of its own.
+            let laid_down = self.renewal.filter(|(_, t2)| *t2 <= lease_secs);
+            let (t1, t2) = laid_down.unwrap_or((lease_secs / 2, (u64::from(lease_secs) * 7 / 8) as u32));
             times.push((code::RENEWAL_TIME, t1.to_be_bytes().to_vec()));
             times.push((code::REBINDING_TIME, t2.to_be_bytes().to_vec()));
         }

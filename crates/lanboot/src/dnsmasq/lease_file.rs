@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use config::{Diagnostic, Diagnostics};
-use leases::{Binding, ClientId, ClientKey, Expiry, Grant, LeaseStore, Record, State, UnixSecs};
+use leases::{Binding, Change, ClientId, ClientKey, Expiry, Grant, LeaseStore, Record, State, UnixSecs};
 use mac::Mac;
 
 use crate::problem;
@@ -145,12 +145,13 @@ pub fn take_over(
         ends.all(|end| end < until(Expiry::of(grant.now, grant.lease_secs)))
     };
     let grants: Vec<_> = lines.iter().filter_map(|line| line.grant(now)).filter(is_newer).collect();
-    for grant in &grants {
-        let former = store.at(grant.address).and_then(Record::key).filter(|key| **key != grant.key).cloned();
-        former.map(|key| store.release(grant.address, &key, now)).transpose().map_err(problem::of)?;
-    }
-    if !grants.is_empty() {
-        store.commit(grants).map_err(problem::of)?;
+    let former = |grant: &Grant| {
+        let key = store.at(grant.address).and_then(Record::key).filter(|key| **key != grant.key)?;
+        Some(Change::Release { address: grant.address, key: key.clone(), now })
+    };
+    let changes: Vec<_> = grants.iter().filter_map(former).chain(grants.iter().cloned().map(Change::Grant)).collect();
+    if !changes.is_empty() {
+        store.commit(changes).map_err(problem::of)?;
     }
     let is_over = |line: &&Line| {
         let held = store.at(line.address).filter(|record| record.is_active(now)).and_then(Record::binding);

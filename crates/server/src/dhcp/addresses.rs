@@ -5,10 +5,11 @@ use std::net::Ipv4Addr;
 
 use config::Gives;
 use dhcp::v4::{MessageType, Owner, code};
-use leases::{Ask, Candidate, ClientKey, Occupant, Pool, Strategy, candidate};
+use leases::{Ask, Candidate, Change, ClientKey, Occupant, Pool, Strategy, candidate};
 use mac::Mac;
 
 use super::Settings;
+use super::batch::{Queued, Then};
 use super::engine::Engine;
 use super::request::{Ctx, Reached};
 
@@ -82,8 +83,8 @@ impl Engine {
         if ctx.packet.message_type() == Some(MessageType::Request)
             && let Some(Occupant::Client(other)) = self.store.table().occupant(address, &ctx.key, ctx.now.wall)
         {
-            // Should it not be written, the lease that follows is not either.
-            let _ = self.store.release(address, &other, ctx.now.wall);
+            let change = Change::Release { address, key: other, now: ctx.now.wall };
+            self.batch.push(Queued { change, then: Then::Nothing });
         }
     }
 
@@ -120,9 +121,8 @@ impl Engine {
     pub(super) fn admits(&self, ctx: &Ctx<'_>) -> Result<(), String> {
         let Some(limit) = self.settings.dhcp.lease_limit else { return Ok(()) };
         let has_one = |key: &ClientKey| self.store.find(key).is_some_and(|record| record.is_active(ctx.now.wall));
-        // Those in the batch have as good as got theirs.
-        let waiting =
-            self.batch.iter().map(|pending| &pending.grant.key).filter(|key| **key != ctx.key && !has_one(key));
+        // Those that wait for the disk have as good as got theirs.
+        let waiting = self.pending().map(|pending| &pending.key).filter(|key| **key != ctx.key && !has_one(key));
         let waiting = waiting.collect::<HashSet<_>>().len();
         if !has_one(&ctx.key) && self.store.table().has_reached(limit.saturating_sub(waiting), ctx.now.wall) {
             return Err(format!("the limit of {limit} leases is reached (dhcp.lease_limit)"));

@@ -1,7 +1,7 @@
 //! The DHCP service without its sockets: packets, probe answers and time in, effects out.
 //!
-//! Acknowledgements wait in a batch until [`Engine::flush`] has made their leases durable: everything that arrived
-//! together is written together.
+//! Acknowledgements wait in a batch until [`Engine::flush`] finds their leases durable: everything that arrived while the
+//! batch before was written is written together.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use config::{Chooser, ConflictCheck, Identity};
 use dhcp::v4::{Destination, Packet, Plan, Reply, code, plan};
 use ipnet::Ipv4Net;
 use journal::{Stage, Step};
-use leases::{ClientId, ClientKey, Clock, Grant, Holds, LeaseStore, Pool};
+use leases::{ClientId, ClientKey, Clock, Holds, LeaseStore, Pool};
 use mac::Mac;
 
+use super::batch::{Queued, Then};
 use super::changes::LeaseChange;
 use super::delayed::Delayed;
-use super::exchange::Pending;
 use super::probes::Probes;
 use super::proxy::Door;
 use super::relay::{self, Forwarded};
@@ -71,9 +71,10 @@ pub struct Engine {
     pub(super) holds: Holds,
     pub(super) probes: Probes,
     pub(super) machines: Arc<Machines>,
-    pub(super) batch: Vec<Pending>,
-    /// Leases that lose their names when the batch is written.
-    pub(super) unnamed: Vec<Grant>,
+    /// What gathers for the next write.
+    pub(super) batch: Vec<Queued>,
+    /// What each change of the batch was made for that is being written.
+    pub(super) under_way: Option<Vec<Then>>,
     pub(super) delayed: Delayed,
     pub(super) effects: Vec<Effect>,
     pub(super) store_broken: bool,
@@ -95,7 +96,7 @@ impl Engine {
             probes: Probes::default(),
             machines,
             batch: Vec::new(),
-            unnamed: Vec::new(),
+            under_way: None,
             delayed: Delayed::default(),
             effects: Vec::new(),
             store_broken: false,
@@ -238,10 +239,7 @@ impl Engine {
             return self.resume(now, &probe, Some(address));
         }
         self.happened(Some(probe.mac), Step::AddressInUse { address, by });
-        self.holds.release(address);
-        if let Err(error) = self.store.decline(address, now.wall.plus(SET_ASIDE_SECS)) {
-            self.store_failed(&error.to_string());
-        }
+        self.set_aside(now, address);
         if probe.tries < MAX_TRIES {
             self.resume(now, &probe, None);
         }
@@ -262,31 +260,9 @@ impl Engine {
         self.probes.next_deadline().into_iter().chain(self.delayed.next_deadline()).min()
     }
 
-    /// Makes every lease of the batch durable in one write, then lets the acknowledgements go.
-    pub fn flush(&mut self, now: Clock) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let batch = std::mem::take(&mut self.batch);
-        let mut grants: Vec<Grant> = batch.iter().map(|pending| pending.grant.clone()).collect();
-        let is_anew = |address| grants.iter().any(|grant| grant.address == address);
-        let unnamed = std::mem::take(&mut self.unnamed).into_iter().filter(|grant| !is_anew(grant.address));
-        let unnamed: Vec<Grant> = unnamed.collect();
-        grants.extend(unnamed);
-        match self.store.commit(grants) {
-            Ok(results) => {
-                self.store_broken = false;
-                for (pending, result) in batch.into_iter().zip(results) {
-                    self.acknowledge(now, pending, result);
-                }
-            }
-            Err(error) => self.store_failed(&error.to_string()),
-        }
-    }
-
     /// How much is kept for later. All of it is bounded: by the burst, by the addresses that there are to give.
     pub fn waiting(&self) -> Waiting {
-        Waiting { acknowledgements: self.batch.len(), probes: self.probes.len(), holds: self.holds.len() }
+        Waiting { acknowledgements: self.pending().count(), probes: self.probes.len(), holds: self.holds.len() }
     }
 
     /// What is to be done, in order.
@@ -371,7 +347,7 @@ impl Engine {
                 Some((what, fix)) => (what, Some(fix.to_owned())),
                 None => (error, None),
             };
-            self.happened(None, Step::Warning { text: format!("no lease is given out: {what}"), fix });
+            self.happened(None, Step::Warning { text: format!("no new lease is given out: {what}"), fix });
         }
     }
 

@@ -8,9 +8,10 @@ use boot::hosts::IdPattern;
 use config::ConflictCheck;
 use dhcp::v4::{AckDraft, Draft, Owner, Packet, Reply, code};
 use journal::Step;
-use leases::{ClientId, Clock, Grant};
+use leases::{Change, ClientId, ClientKey, Clock, Grant, Lease, Taken};
 
 use super::answer::{self, Occasion};
+use super::batch::{Queued, Then};
 use super::changes::{About, LeaseChange};
 use super::engine::{Effect, Engine, SET_ASIDE_SECS};
 use super::names::Names;
@@ -22,7 +23,10 @@ const HOLD: Duration = Duration::from_secs(60);
 
 /// An acknowledgement that waits for its lease.
 pub(super) struct Pending {
-    pub(super) grant: Grant,
+    pub(super) address: Ipv4Addr,
+    pub(super) key: ClientKey,
+    pub(super) name: Option<String>,
+    pub(super) lease_secs: u32,
     pub(super) link: usize,
     pub(super) draft: AckDraft,
     /// For the case that the store refuses: the NAK.
@@ -147,39 +151,54 @@ impl Engine {
         let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
         let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
         let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address)));
-        self.batch.push(Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about, delay });
+        let (key, name) = (grant.key.clone(), grant.hostname.clone());
+        let pending = Pending {
+            address,
+            key,
+            name,
+            lease_secs,
+            link,
+            draft,
+            refusal,
+            facts,
+            boot_file,
+            because,
+            renewal,
+            about,
+            delay,
+        };
+        self.batch.push(Queued { change: Change::Grant(grant), then: Then::Acknowledge(Box::new(pending)) });
     }
 
-    pub(super) fn acknowledge(&mut self, now: Clock, pending: Pending, result: Result<leases::Lease, leases::Taken>) {
-        let Pending { grant, link, draft, refusal, facts, boot_file, because, renewal, about, delay } = pending;
+    /// Tells a client of its lease. `is_news`: whether anything was written.
+    pub(super) fn acknowledge(&mut self, now: Clock, pending: Pending, lease: Lease, is_news: bool) {
+        let Pending { link, draft, facts, boot_file, because, renewal, about, delay, .. } = pending;
         self.link = Some(link);
-        match result {
-            Ok(lease) => {
-                self.holds.release(lease.address());
-                self.machines.has_address(facts.mac, lease.address(), now.running);
-                // Before it hears of it: a machine may look up its own name at once.
-                if let Some(about) = about {
-                    self.effects.push(Effect::Lease(LeaseChange::Given { record: lease.record(), renewal, about }));
-                }
-                self.send_after(now, delay, lease.address(), link, draft.finish(&lease));
-                let step = Step::DhcpAck {
-                    stage: facts.stage,
-                    address: lease.address(),
-                    lease_secs: lease.lease_secs(),
-                    name: grant.hostname,
-                    boot_file,
-                    renewal,
-                    because,
-                };
-                self.happened(Some(facts.mac), step);
-            }
-            Err(taken) => {
-                self.holds.release_key(&grant.key);
-                self.send(link, refusal);
-                let because = taken.to_string();
-                self.happened(Some(facts.mac), Step::DhcpNak { address: taken.address, because });
-            }
+        self.holds.release(lease.address());
+        self.machines.has_address(facts.mac, lease.address(), now.running);
+        // Before it hears of it: a machine may look up its own name at once.
+        if let Some(about) = about.filter(|_| is_news) {
+            self.effects.push(Effect::Lease(LeaseChange::Given { record: lease.record(), renewal, about }));
         }
+        self.send_after(now, delay, lease.address(), link, draft.finish(&lease));
+        let step = Step::DhcpAck {
+            stage: facts.stage,
+            address: lease.address(),
+            lease_secs: lease.lease_secs(),
+            name: lease.hostname().map(str::to_owned),
+            boot_file,
+            renewal,
+            because,
+        };
+        self.happened(Some(facts.mac), step);
+    }
+
+    pub(super) fn refuse_taken(&mut self, pending: Pending, taken: &Taken) {
+        self.link = Some(pending.link);
+        self.holds.release_key(&pending.key);
+        self.send(pending.link, pending.refusal);
+        let because = taken.to_string();
+        self.happened(Some(pending.facts.mac), Step::DhcpNak { address: taken.address, because });
     }
 
     pub(super) fn refuse(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr, because: String) {
@@ -201,27 +220,24 @@ impl Engine {
     }
 
     pub(super) fn release(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
-        self.flush(ctx.now); // a lease asked for in the same burst comes first
         self.holds.release_key(&ctx.key);
-        match self.store.release(address, &ctx.key, ctx.now.wall) {
-            Ok(held) => {
-                self.happened(Some(ctx.facts.mac), Step::DhcpRelease { address });
-                if held {
-                    self.ended(address);
-                }
-            }
-            Err(error) => self.store_failed(&error.to_string()),
-        }
+        let change = Change::Release { address, key: ctx.key.clone(), now: ctx.now.wall };
+        let then = Then::Released { link: self.link, machine: ctx.facts.mac, address };
+        self.batch.push(Queued { change, then });
     }
 
     pub(super) fn decline(&mut self, ctx: &Ctx<'_>, address: Ipv4Addr) {
-        self.flush(ctx.now);
         self.holds.release_key(&ctx.key);
         self.happened(Some(ctx.facts.mac), Step::DhcpDecline { address });
-        match self.store.decline(address, ctx.now.wall.plus(SET_ASIDE_SECS)) {
-            Ok(()) => self.ended(address),
-            Err(error) => self.store_failed(&error.to_string()),
-        }
+        self.set_aside(ctx.now, address);
+    }
+
+    /// Leaves an address to a stranger for a while: at once, and on record with the next batch.
+    pub(super) fn set_aside(&mut self, now: Clock, address: Ipv4Addr) {
+        let until = now.running + Duration::from_secs(SET_ASIDE_SECS.into());
+        self.holds.set_aside(address, until);
+        let change = Change::Decline { address, until: now.wall.plus(SET_ASIDE_SECS) };
+        self.batch.push(Queued { change, then: Then::SetAside { address } });
     }
 
     /// Goes on with a request that waited for a probe: offers the probed address, or seeks another.

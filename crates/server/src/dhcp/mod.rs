@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answer;
+mod batch;
 mod changes;
 mod delayed;
 pub mod engine;
@@ -37,8 +38,8 @@ use crate::report::Reporter;
 pub use changes::{About, LeaseChange};
 use engine::{Effect, Engine};
 
-/// At most this many packets are taken before their leases are written: enough to share one write among a burst, few
-/// enough that the first of them does not wait for the last.
+/// At most this many packets are taken at once: enough to share the price of a wait among a burst, few enough that the
+/// first of them does not wait for the last.
 const BURST: usize = 64;
 
 /// What the service serves.
@@ -252,6 +253,9 @@ impl Loop {
             link.answer_solicitations(reporter);
         }
         for _ in 0..BURST {
+            if engine.is_busy() {
+                return;
+            }
             let Some(octets) = link.sockets.dhcp.receive(buffer) else { break };
             engine.handle(now, at, octets);
         }
@@ -298,15 +302,25 @@ impl Loop {
             PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.orders.0.0.as_fd(), PollFlags::POLLIN),
         ];
+        // An answer of the disk has nothing to be told apart from: it is asked for in every round.
+        let disk = self.engine.readiness().map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        // While too much waits for the disk, more requests wait in their sockets.
+        let requests = if self.engine.is_busy() { PollFlags::empty() } else { PollFlags::POLLIN };
         for LinkState { sockets, .. } in &self.links {
             let pxe = sockets.pxe.as_ref().map_or(sockets.dhcp.as_fd(), PxeSocket::as_fd);
-            let all = [sockets.dhcp.as_fd(), pxe, sockets.arp.as_fd(), sockets.echo.as_fd(), sockets.router.as_fd()];
-            fds.extend(all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            fds.extend([sockets.dhcp.as_fd(), pxe].map(|fd| PollFd::new(fd, requests)));
+            let others = [sockets.arp.as_fd(), sockets.echo.as_fd(), sockets.router.as_fd()];
+            fds.extend(others.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         }
+        let has_disk = disk.is_some();
+        fds.extend(disk);
         // An interrupted wait is a wait that found nothing.
         let _ = poll(&mut fds, timeout);
         let any: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-        let links = any[2..].chunks(5).map(|any| ReadyLink { arp: any[2], echo: any[3], router: any[4] }).collect();
+        let links = any[2..any.len() - usize::from(has_disk)]
+            .chunks(5)
+            .map(|any| ReadyLink { arp: any[2], echo: any[3], router: any[4] })
+            .collect();
         Ready { stop: any[0], orders: any[1], links }
     }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use boot::Host;
 use boot::matching::{TagExpr, Tags, client_name};
 use dhcp::v4::{Fqdn, code};
-use leases::{Binding, Grant, Record, State};
+use leases::{Binding, Change, ClientKey};
+use mac::Mac;
 
 use super::Settings;
+use super::batch::{Queued, Then};
 use super::changes::name_in_lease;
 use super::engine::Engine;
 use super::exchange::Pending;
@@ -76,54 +78,62 @@ impl Engine {
             return before;
         }
         let rivals = self.rivals(ctx, address, &name);
-        if names.laid_down.is_none() && rivals.iter().any(|rival| self.is_named_by_configuration(rival)) {
+        if names.laid_down.is_none() && rivals.iter().any(|rival| self.is_named_by_configuration(rival, &name)) {
             return before;
         }
         let same = |other: &Option<String>| other.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(&name));
         let dhcp = &self.settings.dhcp;
-        for Pending { grant, .. } in self.batch.iter_mut().filter(|pending| pending.grant.key != ctx.key) {
-            if same(&grant.hostname) && share_names(dhcp, grant.address, address) {
+        for Queued { change, .. } in &mut self.batch {
+            if let Change::Grant(grant) = change
+                && grant.key != ctx.key
+                && same(&grant.hostname)
+                && share_names(dhcp, grant.address, address)
+            {
                 grant.hostname = None;
             }
         }
-        self.unnamed.extend(rivals.into_iter().map(|grant| Grant { hostname: None, ..grant }));
+        rivals.into_iter().for_each(|rival| self.unname(rival.address, rival.key));
         Some(name)
     }
 
-    /// The other leases with this name, as they were granted.
-    fn rivals(&self, ctx: &Ctx<'_>, address: Ipv4Addr, name: &str) -> Vec<Grant> {
+    /// The other leases with this name: those that are on record, and those that will be when the batch under way is written.
+    fn rivals(&self, ctx: &Ctx<'_>, address: Ipv4Addr, name: &str) -> Vec<Rival> {
         let dhcp = &self.settings.dhcp;
-        let rival = |record: &Record| match &record.state {
-            State::Bound(binding)
-                if binding.key != ctx.key
-                    && record.is_active(ctx.now.wall)
-                    && binding.hostname.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(name))
-                    && share_names(dhcp, record.address, address) =>
-            {
-                Some(again(record.address, binding))
-            }
-            _ => None,
+        let on_record =
+            self.store.table().list().filter(|record| record.is_active(ctx.now.wall)).filter_map(|record| {
+                let Binding { key, mac, hostname, .. } = record.binding()?;
+                Some((record.address, key, *mac, hostname.as_deref()?))
+            });
+        let under_way = self.under_way.iter().flatten().filter_map(Then::pending).filter_map(|pending| {
+            let Pending { address, key, facts, name, .. } = pending;
+            Some((*address, key, facts.mac, name.as_deref()?))
+        });
+        let is_rival = |(at, key, _, other): &(Ipv4Addr, &ClientKey, Mac, &str)| {
+            **key != ctx.key && other.eq_ignore_ascii_case(name) && share_names(dhcp, *at, address)
         };
-        self.store.table().list().filter_map(rival).collect()
+        let rival =
+            |(address, key, mac, _): (Ipv4Addr, &ClientKey, Mac, &str)| Rival { address, key: key.clone(), mac };
+        on_record.chain(under_way).filter(is_rival).map(rival).collect()
     }
 
-    fn is_named_by_configuration(&self, grant: &Grant) -> bool {
+    fn is_named_by_configuration(&self, rival: &Rival, name: &str) -> bool {
         self.settings.dhcp.hosts.iter().any(|host| {
-            let is_meant = host.address == Some(grant.address)
-                || host.hardware.iter().any(|hardware| hardware.matches(1, &grant.mac.0));
-            let name = host.name.as_deref().and_then(|name| name.split('.').next());
-            is_meant && name.zip(grant.hostname.as_deref()).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+            let is_meant = host.address == Some(rival.address)
+                || host.hardware.iter().any(|hardware| hardware.matches(1, &rival.mac.0));
+            let laid_down = host.name.as_deref().and_then(|name| name.split('.').next());
+            is_meant && laid_down.is_some_and(|laid_down| laid_down.eq_ignore_ascii_case(name))
         })
     }
+}
+
+/// Another lease of the same name.
+struct Rival {
+    address: Ipv4Addr,
+    key: ClientKey,
+    mac: Mac,
 }
 
 /// Whether machines with these addresses cannot have one name.
 fn share_names(dhcp: &config::Dhcp, one: Ipv4Addr, other: Ipv4Addr) -> bool {
     !dhcp.manners.names_with_domains || dhcp.domain_of(one) == dhcp.domain_of(other)
-}
-
-/// The grant that a binding comes from.
-fn again(address: Ipv4Addr, binding: &Binding) -> Grant {
-    let Binding { key, mac, client_id, hostname, granted, lease_secs } = binding.clone();
-    Grant { address, key, mac, client_id, hostname, lease_secs, now: granted }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use boot::rules::Rules;
@@ -13,7 +14,7 @@ use dhcp::Platform;
 use dhcp::v4::packet::{COOKIE, HEADER_OCTETS};
 use dhcp::v4::{Destination, MessageType, Packet};
 use journal::Step;
-use leases::{ClientKey, Clock, Grant, Lease, LeaseStore, MemoryStore, StoreError, Table, Taken, UnixSecs};
+use leases::{Change, Clock, LeaseStore, MemoryStore, Outcome, StoreError, Table, UnixSecs};
 use mac::Mac;
 
 use super::changes::LeaseChange;
@@ -424,32 +425,138 @@ fn a_relay_on_another_network_is_named() {
     assert!(bench.hears(&relayed).ignored().contains("10.9.9.1"));
 }
 
-/// A store whose disk is full.
-#[derive(Default)]
-struct Full(MemoryStore);
+/// A store whose disk the test fills, and slows down.
+#[derive(Clone, Default)]
+struct Moody(Arc<Mutex<Mood>>);
 
-impl LeaseStore for Full {
+#[derive(Default)]
+struct Mood {
+    is_full: bool,
+    is_slow: bool,
+    /// How many changes each batch had that was begun.
+    begun: Vec<usize>,
+}
+
+#[derive(Default)]
+struct OnMoody {
+    store: MemoryStore,
+    disk: Moody,
+    waits: Option<Vec<Change>>,
+}
+
+impl LeaseStore for OnMoody {
     fn table(&self) -> &Table {
-        self.0.table()
+        self.store.table()
     }
-    fn commit(&mut self, _: Vec<Grant>) -> Result<Vec<Result<Lease, Taken>>, StoreError> {
-        Err(full())
+    fn begin(&mut self, batch: Vec<Change>) {
+        self.disk.0.lock().unwrap().begun.push(batch.len());
+        assert!(self.waits.replace(batch).is_none(), "one batch at a time");
     }
-    fn release(&mut self, _: Ipv4Addr, _: &ClientKey, _: UnixSecs) -> Result<bool, StoreError> {
-        Err(full())
+    fn settled(&mut self) -> Option<Result<Vec<Outcome>, StoreError>> {
+        let Mood { is_full, is_slow, .. } = *self.disk.0.lock().unwrap();
+        let batch = self.waits.take_if(|_| !is_slow)?;
+        Some(if is_full { Err(full()) } else { self.store.commit(batch) })
     }
-    fn decline(&mut self, _: Ipv4Addr, _: UnixSecs) -> Result<(), StoreError> {
-        Err(full())
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn is_sole(&self) -> bool {
+        true
+    }
+}
+
+fn on_moody_disk(dhcp: Dhcp) -> (Bench, Moody) {
+    let disk = Moody::default();
+    let store = OnMoody { disk: disk.clone(), ..OnMoody::default() };
+    (Bench::with_store(dhcp, Box::new(store)), disk)
+}
+
+impl Moody {
+    fn is_full(&self, is_full: bool) {
+        self.0.lock().unwrap().is_full = is_full;
+    }
+    fn is_slow(&self, is_slow: bool) {
+        self.0.lock().unwrap().is_slow = is_slow;
     }
 }
 
 #[test]
-fn what_cannot_be_written_is_not_acknowledged_and_said_once() {
-    let mut bench = Bench::with_store(guide(), Box::new(Full::default()));
-    let first = bench.hears(&request(mac(1), host(200)));
-    assert!(first.replies.is_empty() && matches!(first.steps[..], [Step::Warning { .. }]), "{first:?}");
-    let second = bench.hears(&request(mac(1), host(200)));
-    assert!(second.replies.is_empty() && second.steps.is_empty(), "{second:?}");
+fn what_cannot_be_written_is_not_acknowledged_and_said_once_until_it_can() {
+    let (mut bench, disk) = on_moody_disk(guide());
+    for _ in 0..2 {
+        disk.is_full(true);
+        let first = bench.hears(&request(mac(1), host(200)));
+        assert!(first.replies.is_empty() && matches!(first.steps[..], [Step::Warning { .. }]), "{first:?}");
+        let second = bench.hears(&request(mac(1), host(200)));
+        assert!(second.replies.is_empty() && second.steps.is_empty(), "{second:?}");
+        disk.is_full(false);
+        bench.hears(&request(mac(2), host(201))).only(MessageType::Ack);
+    }
+}
+
+#[test]
+fn while_nothing_can_be_written_leases_are_renewed_for_the_time_that_is_on_disk() {
+    let (mut bench, disk) = on_moody_disk(guide());
+    bench.engine.watch();
+    bench.hears(&request(mac(1), host(200))).only(MessageType::Ack);
+    disk.is_full(true);
+    bench.waits(Duration::from_secs(40_000));
+    let out = bench.hears(&request(mac(1), host(200)));
+    let ack = out.only(MessageType::Ack);
+    assert_eq!((ack.yiaddr(), ack.u32(51), ack.u32(59)), (host(200), Some(3200), Some(2800)));
+    assert_eq!(out.changes, [], "nothing has changed");
+    assert!(bench.hears(&request(mac(2), host(201))).replies.is_empty());
+    bench.waits(Duration::from_secs(3200));
+    assert!(bench.hears(&request(mac(1), host(200))).replies.is_empty(), "it has run out");
+    disk.is_full(false);
+    let out = bench.hears(&request(mac(1), host(200)));
+    assert_eq!(out.only(MessageType::Ack).u32(51), Some(43_200));
+}
+
+#[test]
+fn what_arrives_while_a_batch_is_written_is_the_next_one() {
+    let (mut bench, disk) = on_moody_disk(guide());
+    disk.is_slow(true);
+    for n in 1..=5 {
+        assert!(bench.hears(&request(mac(n), host(199 + n))).replies.is_empty(), "before it is written");
+    }
+    assert!(bench.hears(&message(mac(6), &[(53, &[1])])).probes == [host(205)], "all others are spoken for");
+    disk.is_slow(false);
+    bench.engine.flush(bench.clock());
+    assert_eq!(bench.out().replies.len(), 5);
+    assert_eq!(disk.0.lock().unwrap().begun, [1, 4]);
+}
+
+#[test]
+fn a_name_that_is_being_written_is_lost_to_who_takes_it_meanwhile() {
+    let (mut bench, disk) = on_moody_disk(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
+    let named =
+        |n: u8| message(mac(n), &[(53, &[3]), (54, &SERVER.octets()), (50, &host(199 + n).octets()), (12, b"pc")]);
+    disk.is_slow(true);
+    bench.hears(&named(1));
+    bench.hears(&named(2));
+    let mut release = message(mac(1), &[(53, &[7]), (54, &SERVER.octets())]);
+    release[12..16].copy_from_slice(&host(200).octets());
+    bench.hears(&release);
+    disk.is_slow(false);
+    bench.engine.flush(bench.clock());
+    assert_eq!(bench.out().replies.len(), 2);
+    let name = |n| bench.engine.store.at(host(n)).and_then(|record| record.binding()?.hostname.clone());
+    assert_eq!((name(200), name(201)), (None, Some("pc".into())));
+}
+
+#[test]
+fn an_address_that_answers_is_tried_no_more_while_that_is_being_written() {
+    for is_full in [false, true] {
+        let (mut bench, disk) = on_moody_disk(guide());
+        disk.is_slow(!is_full);
+        disk.is_full(is_full);
+        bench.hears(&message(mac(1), &[(53, &[1])]));
+        bench.engine.address_answered(bench.clock(), host(200), Some(mac(99)));
+        bench.engine.flush(bench.clock());
+        assert_eq!(bench.out().probes, [host(201)]);
+        assert_eq!(bench.hears(&message(mac(2), &[(53, &[1])])).probes, [host(202)]);
+    }
 }
 
 proptest::proptest! {
