@@ -63,9 +63,9 @@ impl Model {
         match change {
             Change::Grant(grant) => {
                 let Grant { address, key, now, .. } = grant;
-                let was_left = left.iter().filter(|record| record.address == *address);
-                let is_free = self.is_free_for(*address, key, *now)
-                    && was_left.fold(true, |free, record| free && is_free(record, key, *now));
+                let mut was_left = left.iter().filter(|record| record.address == *address);
+                let is_free =
+                    self.is_free_for(*address, key, *now) && was_left.all(|record| is_free(record, key, *now));
                 if is_free {
                     let is_former = |record: &&Record| record.key() == Some(key) && record.address != *address;
                     let former = self.records.iter().find(is_former).cloned();
@@ -77,6 +77,7 @@ impl Model {
             }
             Change::Release { address, key, now } => self.release(*address, key, *now),
             Change::Decline { address, until } => {
+                left.retain(|record| record.address != *address);
                 self.records.retain(|record| record.address != *address);
                 self.records.push(Record { address: *address, state: State::Declined { until: *until } });
                 true
