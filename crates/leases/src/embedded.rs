@@ -1,9 +1,11 @@
 //! The store that lanboot uses when it is told nothing else: all records in memory, every change in an append-only log.
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -11,10 +13,10 @@ use crate::decide::{Decided, decide};
 use crate::disk::{Disk, FileDisk, LOG_NAME, io_error};
 use crate::error::StoreError;
 use crate::log::{self, Replay, Salt, Unusable};
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::store::{Change, LeaseStore, Outcome};
 use crate::table::Table;
-use crate::writer::{Apart, Log, SMALL_LOG_OCTETS, Writer};
+use crate::writer::{Apart, Log, Tuning, Writer};
 
 /// Leases in a log on `D`.
 ///
@@ -27,6 +29,10 @@ pub struct EmbeddedStore<D = FileDisk> {
     /// What the batch comes to that is being written.
     under_way: Option<Vec<Outcome>>,
     settled: Option<Result<Vec<Outcome>, StoreError>>,
+    /// Addresses that their holders lose by the batch that is being written.
+    leaving: Vec<Ipv4Addr>,
+    /// The same of batches that failed: as long as nothing can be written, a restart may find them written after all.
+    in_doubt: HashSet<Ipv4Addr>,
 }
 
 /// What was found when a store was opened.
@@ -41,18 +47,28 @@ pub struct Opened {
 impl EmbeddedStore {
     /// Opens `leases.log` in `folder`, making both when they are not there, and locks it against a second lanboot.
     pub fn open(folder: &Path) -> Result<(EmbeddedStore, Opened), StoreError> {
-        let (log, table, opened) = open_log(FileDisk::open(folder)?)?;
+        let (log, table, opened) = open_log(FileDisk::open(folder)?, Tuning::default())?;
         let start = |error| io_error("start a thread that writes", &folder.join(LOG_NAME), error);
         let writer = Writer::Apart(Apart::start(log).map_err(start)?);
-        Ok((EmbeddedStore { table, writer, under_way: None, settled: None }, opened))
+        Ok((EmbeddedStore::with(table, writer), opened))
     }
 }
 
 impl<D: Disk> EmbeddedStore<D> {
     /// Opens the log on `disk`. The caller's thread writes: each batch is settled when it was begun.
     pub fn on(disk: D) -> Result<(EmbeddedStore<D>, Opened), StoreError> {
-        let (log, table, opened) = open_log(disk)?;
-        Ok((EmbeddedStore { table, writer: Writer::Here { log, done: None }, under_way: None, settled: None }, opened))
+        EmbeddedStore::tuned(disk, Tuning::default())
+    }
+
+    /// [`EmbeddedStore::on`], with other figures than the usual ones.
+    pub fn tuned(disk: D, tuning: Tuning) -> Result<(EmbeddedStore<D>, Opened), StoreError> {
+        let (log, table, opened) = open_log(disk, tuning)?;
+        Ok((EmbeddedStore::with(table, Writer::Here { log, done: None }), opened))
+    }
+
+    fn with(table: Table, writer: Writer<D>) -> EmbeddedStore<D> {
+        let (leaving, in_doubt) = (Vec::new(), HashSet::new());
+        EmbeddedStore { table, writer, under_way: None, settled: None, leaving, in_doubt }
     }
 
     /// Whether the log is in no known state for now.
@@ -75,6 +91,7 @@ impl<D: Disk> LeaseStore for EmbeddedStore<D> {
             return;
         }
         let live = self.table.len() + records.len();
+        self.leaving = records.iter().flat_map(|record| left_by(&self.table, record)).collect();
         self.writer.begin(records, live);
         self.under_way = Some(outcomes);
     }
@@ -82,6 +99,10 @@ impl<D: Disk> LeaseStore for EmbeddedStore<D> {
     fn settled(&mut self) -> Option<Result<Vec<Outcome>, StoreError>> {
         if let Some(done) = self.writer.done() {
             let outcomes = self.under_way.take().expect("what is written was begun");
+            match done {
+                Ok(_) => self.in_doubt.clear(),
+                Err(_) => self.in_doubt.extend(self.leaving.drain(..)),
+            }
             self.settled = Some(done.map(|records| {
                 records.into_iter().for_each(|record| self.table.put(record));
                 outcomes
@@ -97,9 +118,21 @@ impl<D: Disk> LeaseStore for EmbeddedStore<D> {
     fn is_sole(&self) -> bool {
         true
     }
+
+    fn can_confirm(&self, address: Ipv4Addr) -> bool {
+        !self.in_doubt.contains(&address)
+    }
 }
 
-fn open_log<D: Disk>(mut disk: D) -> Result<(Log<D>, Table, Opened), StoreError> {
+/// The addresses that somebody holds no longer once this record is written.
+fn left_by(table: &Table, record: &Record) -> impl Iterator<Item = Ipv4Addr> + use<> {
+    let address = record.address;
+    let is_kept = matches!(record.state, State::Bound(_)) && table.at(address).and_then(Record::key) == record.key();
+    let former = record.key().and_then(|key| table.find(key)).map(|former| former.address);
+    Some(address).filter(|_| !is_kept).into_iter().chain(former.filter(move |former| *former != address))
+}
+
+fn open_log<D: Disk>(mut disk: D, tuning: Tuning) -> Result<(Log<D>, Table, Opened), StoreError> {
     let octets = disk.read_all().map_err(|error| io_error("read", disk.path(), error))?;
     let replay = if octets.is_empty() { begin(&mut disk)? } else { read(&octets, disk.path())? };
     let end = replay.end as u64;
@@ -111,8 +144,8 @@ fn open_log<D: Disk>(mut disk: D) -> Result<(Log<D>, Table, Opened), StoreError>
     let logged = replay.records.len();
     let table = into_table(replay.records);
     let opened = Opened { records: table.len(), torn_octets };
-    let compact_above = SMALL_LOG_OCTETS;
-    let mut log = Log { disk, salt: replay.salt, end, logged, compact_above, broken: None };
+    let compact_above = tuning.small_log;
+    let mut log = Log { disk, salt: replay.salt, end, logged, tuning, compact_above, broken: None };
     log.compact_if_due(table.len());
     Ok((log, table, opened))
 }
@@ -272,7 +305,7 @@ mod tests {
         for second in 0..200 {
             store.commit(vec![Change::Grant(Grant { now: UnixSecs(1000 + second), ..grant(1) })]).unwrap();
         }
-        assert!(fs::metadata(folder.log()).unwrap().len() < 2 * SMALL_LOG_OCTETS);
+        assert!(fs::metadata(folder.log()).unwrap().len() < 2 * Tuning::default().small_log);
         assert!(EmbeddedStore::open(&folder.0).is_err(), "still locked");
         drop(store);
         let (store, _) = EmbeddedStore::open(&folder.0).unwrap();

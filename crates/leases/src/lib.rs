@@ -34,3 +34,4 @@ pub use memory::MemoryStore;
 pub use record::{Binding, ClientId, ClientIdTooLong, ClientKey, Expiry, Grant, Lease, Record, State, UnixSecs};
 pub use store::{Change, LeaseStore, Occupant, Outcome, Taken};
 pub use table::Table;
+pub use writer::Tuning;

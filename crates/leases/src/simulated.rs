@@ -380,6 +380,29 @@ mod tests {
         world.restart(world.disk.after_kill());
     }
 
+    #[test]
+    fn what_was_given_back_is_not_confirmed_while_that_may_be_on_disk() {
+        let [mine, other] = [1, 2].map(|last| Ipv4Addr::new(10, 0, 0, last));
+        let key = |client| ClientKey::Mac(Mac([2, 0, 0, 0, 0, client]));
+        let now = UnixSecs(1001);
+        let moves = grants(1001, [(3, 1)]).changes;
+        for change in [Change::Release { address: mine, key: key(1), now }, moves.into_iter().next().unwrap()] {
+            let mut world = World::new();
+            world.perform(&grants(1000, [(1, 1), (2, 2)]));
+            // The write has reached the disk, and it cannot be taken back.
+            for steps in 1..=2 {
+                world.disk.fail_in(steps);
+            }
+            world.perform(&Operation { changes: vec![change], now });
+            let confirmed = |world: &World, address, client| {
+                world.store.as_ref().unwrap().confirm(address, &key(client), 50, now).is_some()
+            };
+            assert_eq!((confirmed(&world, mine, 1), confirmed(&world, other, 2)), (false, true));
+            world.perform(&grants(1002, [(2, 2)]));
+            assert!(confirmed(&world, mine, 1), "nothing of it is on disk");
+        }
+    }
+
     #[derive(Clone, Debug)]
     enum Fate {
         None,

@@ -103,10 +103,16 @@ pub trait LeaseStore: Send {
     /// Whether nobody else writes to this storage: then what the table knows holds, also while writing fails.
     fn is_sole(&self) -> bool;
 
+    /// Whether a restart would find what the table knows of this address, also while writing fails.
+    fn can_confirm(&self, _address: Ipv4Addr) -> bool {
+        true
+    }
+
     /// A lease that `key` has on disk already, for the time that is left of it at `now` and at most `lease_secs`: for a
     /// renewal while writing fails. `None` when it has none, or when others may have changed that meanwhile.
     fn confirm(&self, address: Ipv4Addr, key: &ClientKey, lease_secs: u32, now: UnixSecs) -> Option<Lease> {
-        let record = self.at(address).filter(|record| self.is_sole() && record.key() == Some(key))?;
+        let is_certain = self.is_sole() && self.can_confirm(address);
+        let record = self.at(address).filter(|record| is_certain && record.key() == Some(key))?;
         let binding = record.binding().filter(|_| record.is_active(now))?;
         let left = match binding.expires() {
             Expiry::Never => u32::MAX,

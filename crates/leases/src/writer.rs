@@ -15,12 +15,25 @@ use crate::log::{self, Salt};
 use crate::record::Record;
 use crate::table::Table;
 
-/// A log below this size is not worth compacting.
-pub(crate) const SMALL_LOG_OCTETS: u64 = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// A log is compacted when it holds more than this many superseded records for each live one.
 const DEAD_PER_LIVE: usize = 4;
-/// How often a disk is tried again whose log could not be brought to a known state.
-const TRY_AGAIN: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(1) };
+/// What a log is managed by.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// A log below so many octets is not worth compacting.
+    pub small_log: u64,
+    /// How often a disk is tried again whose log could not be brought to a known state.
+    pub try_again: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        match cfg!(test) {
+            true => Tuning { small_log: 1 << 10, try_again: Duration::ZERO },
+            false => Tuning { small_log: 1 << 20, try_again: Duration::from_secs(1) },
+        }
+    }
+}
 
 /// The log on its disk.
 ///
@@ -34,6 +47,7 @@ pub(crate) struct Log<D> {
     pub(crate) end: u64,
     /// Records in the log, superseded ones included.
     pub(crate) logged: usize,
+    pub(crate) tuning: Tuning,
     /// Size above which compaction is tried; put off when it fails.
     pub(crate) compact_above: u64,
     pub(crate) broken: Option<Broken>,
@@ -77,7 +91,7 @@ impl<D: Disk> Log<D> {
     /// Brings a log of unknown state to a known one, tried not too often.
     fn recover(&mut self) -> Result<(), StoreError> {
         let Some(Broken { why, since, is_swap }) = &self.broken else { return Ok(()) };
-        let tried = match since.elapsed() >= TRY_AGAIN {
+        let tried = match since.elapsed() >= self.tuning.try_again {
             true if *is_swap => self.read_again(),
             true => self.disk.truncate(self.end).and_then(|()| self.disk.sync()),
             false => Err(io::Error::other(why.clone())),
@@ -86,7 +100,7 @@ impl<D: Disk> Log<D> {
             self.broken = None;
             return Ok(());
         };
-        if broken.since.elapsed() >= TRY_AGAIN {
+        if broken.since.elapsed() >= self.tuning.try_again {
             broken.since = Instant::now();
         }
         Err(StoreError::ReadOnly { path: self.disk.path().to_owned(), why: broken.why.clone() })
@@ -122,7 +136,7 @@ impl<D: Disk> Log<D> {
         }
         self.end = snapshot.len() as u64;
         self.logged = table.len();
-        self.compact_above = SMALL_LOG_OCTETS;
+        self.compact_above = self.tuning.small_log;
     }
 
     fn put_compaction_off(&mut self) {

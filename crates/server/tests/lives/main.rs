@@ -1,0 +1,10 @@
+//! Whole lives of a DHCP server: its engine and its store among many clients, on a simulated clock and disk.
+
+mod chance;
+mod client;
+mod cuts;
+mod disk;
+mod faults;
+mod lan;
+mod slow;
+mod witness;
