@@ -67,6 +67,10 @@ impl<'a> Reader<'a> {
         self.section(root, "tftp", |reader, section| said.tftp = reader.tftp(section));
         self.section(root, "http", |reader, section| said.http = reader.http(section));
         self.section(root, "dns", |reader, section| said.dns = reader.dns(section));
+        self.section(root, "leases", |reader, section| {
+            said.leases.database = reader.text(section, "database", value::database);
+            said.leases.password_file = reader.path(section, "password_file");
+        });
         self.section(root, "state", |reader, section| said.state_dir = reader.path(section, "dir"));
         said
     }

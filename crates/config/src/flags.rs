@@ -58,6 +58,8 @@ pub struct Flags {
     pub http_port: Option<String>,
     /// `--no-dns`
     pub no_dns: bool,
+    /// `--leases URL`
+    pub leases: Option<String>,
     /// `--state PATH`
     pub state: Option<PathBuf>,
 }
@@ -150,6 +152,7 @@ impl Reader<'_> {
         if flags.no_dns {
             self.said.dns.enabled = Some(self.given("dns.enabled", "--no-dns".into(), false));
         }
+        self.said.leases.database = self.text("--leases", "leases.database", &flags.leases, value::database);
         self.said.state_dir = self.path("--state", "state.dir", &flags.state);
     }
 

@@ -56,7 +56,7 @@ pub const KEYS: &[Key] = &[
     key("dhcp", "range", "range or list of ranges", "from the 100th of 256 addresses to the last", "What to give out. Both ends are included; lanboot's own address is left out by itself.",
         r#""10.0.1.200-10.0.1.253""#, "--range FIRST-LAST, repeatable"),
     key("dhcp", "lease", "time or `infinite`", "12h", "For how long an address is given: from 2m to 136 years.", r#""12h""#, "--lease TIME"),
-    key("dhcp", "allocation", "`sequential` or `hashed`", "sequential", "Which free address to try first: the lowest, or one computed from the machine's MAC address, so that it tends to stay the same even without a record.",
+    key("dhcp", "allocation", "`sequential` or `hashed`", "sequential; hashed with `leases.database`", "Which free address to try first: the lowest, or one computed from the machine's MAC address, so that it tends to stay the same even without a record.",
         r#""hashed""#, "--allocation HOW"),
     key("dhcp", "authoritative", "true or false", "true", "Refuse (DHCPNAK) an address that a machine brings from elsewhere, so that it asks for a new one at once.", "false", ""),
     key("dhcp", "lease_limit", "number", "as many as the ranges hold", "At most this many leases at once.", "253", ""),
@@ -256,6 +256,10 @@ pub const KEYS: &[Key] = &[
     key("dns.alias", "to", "address", "required", "What they become.", r#""10.0.1.0""#, ""),
     key("dns.alias", "mask", "mask", "255.255.255.255", "What of them changes: the rest stays.", r#""255.255.255.0""#, ""),
 
+    key("leases", "database", "URL", "none: a log in `state.dir`", "A PostgreSQL database that keeps the leases of several lanboots on the same networks: [postgresql.md](postgresql.md).",
+        r#""postgresql://lanboot@db.example/lanboot""#, "--leases URL"),
+    key("leases", "password_file", "path", "none", "A file with the password of the database on its first line, where the URL has none.", r#""/etc/lanboot.password""#, ""),
+
     key("state", "dir", "path", "/var/lib/lanboot", "Where leases, the record of changes to this host and fetched firmware are kept.", r#""/srv/lanboot""#, "--state PATH"),
 
     key("", "network", "table", "required", "Where to serve.", r#"{ interface = "eth1" }"#, ""),
@@ -265,6 +269,7 @@ pub const KEYS: &[Key] = &[
     key("", "tftp", "table", "see below", "The TFTP service.", "{}", ""),
     key("", "http", "table", "see below", "The HTTP service.", "{}", ""),
     key("", "dns", "table", "see below", "The DNS service.", "{}", ""),
+    key("", "leases", "table", "see below", "Where leases are kept.", "{}", ""),
     key("", "state", "table", "see below", "What lanboot remembers.", "{}", ""),
 ];
 

@@ -53,10 +53,21 @@ pub struct Config {
     pub file_rules: FileRules,
     /// A folder with iPXE's binaries; `None`: where the distribution's package puts them.
     pub ipxe: Option<PathBuf>,
+    /// Where leases are kept that other nodes serve from as well; `None`: in the state folder.
+    pub leases: Option<LeaseDatabase>,
     /// Leases, the record of host changes, fetched firmware. Default `/var/lib/lanboot`.
     pub state_dir: PathBuf,
     /// The interfaces that are served as they are, where there is more than [`Config::network`]; else none.
     pub served: Vec<Served>,
+}
+
+/// A PostgreSQL database with leases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseDatabase {
+    /// `postgresql://user@host/database`, not read any further.
+    pub url: String,
+    /// A file with the password on its first line.
+    pub password_file: Option<PathBuf>,
 }
 
 /// An interface, and what is served there.

@@ -15,7 +15,8 @@ use mac::Mac;
 use crate::resolve::show;
 use crate::value::{self, INFINITE};
 use crate::{
-    Access, Allocation, Chooser, Config, ConflictCheck, Dhcp, Identity, Link, Network, Source, TransferPorts, Transport,
+    Access, Allocation, Chooser, Config, ConflictCheck, Dhcp, Identity, LeaseDatabase, Link, Network, Source,
+    TransferPorts, Transport,
 };
 
 impl Config {
@@ -28,6 +29,11 @@ impl Config {
         out.boot(self);
         out.services(self);
         out.dns(self);
+        if let Some(LeaseDatabase { url, password_file }) = &self.leases {
+            out.section("leases");
+            out.text("database", url);
+            password_file.as_ref().inspect(|file| out.text("password_file", file.display()));
+        }
         out.section("state");
         out.text("dir", self.state_dir.display());
         for (mac, machine) in &self.boot.machines {

@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, TextFile};
 use crate::nearest::ranked;
 use crate::said::{Given, Said};
 use crate::surroundings::{Entry, Surroundings};
-use crate::{Access, Config, FileRules, Flags, Http, Publish, Tftp, TransferPorts, file};
+use crate::{Access, Config, FileRules, Flags, Http, LeaseDatabase, Publish, Tftp, TransferPorts, file};
 
 pub use dhcp::default_range;
 pub(crate) use dhcp::show;
@@ -94,12 +94,13 @@ impl Resolver<'_> {
         let tftp = self.tftp();
         let http = self.http();
         let boot = self.policy(tftp.is_some(), http.as_ref().map(|http| http.port));
+        let leases = self.leases();
         let state_dir = self.state_dir();
         let ipxe = self.ipxe_folder();
         let publish = std::mem::take(&mut self.publish);
         let file_rules = self.file_rules();
         let (network, served) = (network?, Vec::new());
-        Some(Config { network, dhcp, tftp, http, dns, boot, publish, file_rules, ipxe, state_dir, served })
+        Some(Config { network, dhcp, tftp, http, dns, boot, publish, file_rules, ipxe, leases, state_dir, served })
     }
 
     fn tftp(&mut self) -> Option<Tftp> {
@@ -142,6 +143,18 @@ impl Resolver<'_> {
         let said = &self.said.http;
         let enabled = value(&said.enabled) != Some(false);
         enabled.then(|| Http { port: value(&said.port).unwrap_or(80) })
+    }
+
+    fn leases(&mut self) -> Option<LeaseDatabase> {
+        let said = &self.said.leases;
+        if let (None, Some(file)) = (&said.database, &said.password_file) {
+            let fix = "say which database: leases.database = \"postgresql://lanboot@db.example/lanboot\"";
+            self.error("leases.password_file is for a database, and none is named", &file.place, fix);
+        }
+        if let Some(file) = &said.password_file {
+            self.exists(file, "password file", Entry::File);
+        }
+        Some(LeaseDatabase { url: value(&said.database)?, password_file: value(&said.password_file) })
     }
 
     fn state_dir(&mut self) -> PathBuf {

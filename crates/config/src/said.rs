@@ -33,9 +33,16 @@ pub struct Said {
     pub tftp: Tftp,
     pub http: Http,
     pub dns: Dns,
+    pub leases: Leases,
     pub state_dir: Option<Given<PathBuf>>,
     /// Where each key was said (`network.bridge`), even when its value could not be read.
     pub places: BTreeMap<String, Place>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Leases {
+    pub database: Option<Given<String>>,
+    pub password_file: Option<Given<PathBuf>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -202,6 +209,11 @@ impl Said {
             http: self.http.over(file.http),
             // Flags turn it off, and say no more of it.
             dns: Dns { enabled: self.dns.enabled.or(file.dns.enabled), ..file.dns },
+            leases: Leases {
+                // A password goes with its database.
+                password_file: self.leases.password_file.or(file.leases.password_file),
+                database: self.leases.database.or(file.leases.database),
+            },
             state_dir: self.state_dir.or(file.state_dir),
             places,
         }

@@ -270,6 +270,15 @@ pub(crate) fn lease(text: &str) -> Read<Duration> {
     Ok(lease)
 }
 
+/// The URL of a PostgreSQL database; what follows its scheme is for who connects to read.
+pub(crate) fn database(text: &str) -> Read<String> {
+    if ["postgresql://", "postgres://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(text.to_owned());
+    }
+    let what = "leases are kept in PostgreSQL, or without this in the state folder";
+    Err(wrong(what, "write a URL such as postgresql://lanboot@db.example/lanboot"))
+}
+
 /// How long a probe may wait: long enough for an answer, short enough that clients do not give up.
 pub(crate) fn probe_wait(text: &str) -> Read<Duration> {
     let wait = duration(text)?;

@@ -31,6 +31,7 @@ fn almost_a_file() -> impl Strategy<Value = String> {
         "[tftp]",
         "[http]",
         "[state]",
+        "[leases]",
         "[dns]",
         "[dns.cache]",
         "[dns.filter]",
@@ -184,6 +185,7 @@ fn good_file() -> impl Strategy<Value = String> {
             "tftp.unique_root = \"mac\"",
             "tftp.secure = true",
             "state.dir = \"state\"",
+            "leases.database = \"postgresql://lanboot@db/lanboot\"",
         ]),
         0..4,
     );

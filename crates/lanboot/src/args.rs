@@ -156,6 +156,9 @@ pub struct Setup {
     /// Answer no DNS
     #[arg(long, help_heading = "Services")]
     pub no_dns: bool,
+    /// Keep leases in this PostgreSQL database, with other lanboots [default: in the state folder]
+    #[arg(long, value_name = "URL", help_heading = "Services")]
+    pub leases: Option<String>,
     /// Where leases and notes on host changes are kept [default: /var/lib/lanboot]
     #[arg(long, value_name = "DIR", help_heading = "Services")]
     pub state: Option<PathBuf>,
@@ -193,6 +196,7 @@ impl Setup {
             no_dns: self.no_dns,
             http_root: self.http_root.clone(),
             http_port: self.http_port.clone(),
+            leases: self.leases.clone(),
             state: self.state.clone(),
         }
     }

@@ -41,6 +41,10 @@ pub enum StoreError {
         .path.display()
     )]
     ReadOnly { path: PathBuf, why: String },
+
+    /// `server`: which database, and as whom, without the password.
+    #[error("the lease {server} {what}\n  fix: {fix}")]
+    Database { server: String, what: String, fix: String },
 }
 
 fn advice(error: &io::Error) -> &'static str {

@@ -294,6 +294,7 @@ impl Lowering {
             publish,
             file_rules: self.tftp.file_rules(),
             ipxe: None,
+            leases: None,
             state_dir: state_dir.into(),
             served,
         })

@@ -14,7 +14,7 @@ use super::{Resolver, Subnet, value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::said::{Given, Pool, Range};
 use crate::value::host_addresses;
-use crate::{Chooser, ConflictCheck, Dhcp, Gives, Mode};
+use crate::{Allocation, Chooser, ConflictCheck, Dhcp, Gives, Mode};
 
 /// What is given out when no range is named: from the 100th of every 256 addresses to the last. `10.0.1.100` to
 /// `10.0.1.254` in `10.0.1.0/24`; the lower part is left for addresses that people set by hand.
@@ -66,7 +66,12 @@ impl Resolver<'_> {
             ranges,
             shared: Vec::new(),
             hosts,
-            allocation: value(&said.allocation).unwrap_or_default(),
+            allocation: value(&said.allocation).unwrap_or(if self.said.leases.database.is_some() {
+                // Nodes that hear the same machine at once offer it the same address, and other machines others.
+                Allocation::Hashed
+            } else {
+                Allocation::default()
+            }),
             authoritative: value(&said.authoritative).unwrap_or(true),
             lease_limit: value(&said.lease_limit),
             conflict_check: match proxies {
