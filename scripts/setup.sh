@@ -14,7 +14,7 @@ bench="$build bind9-dnsutils dnsperf iproute2 dnsmasq-base curl ipxe libwrap0 ke
 # Peers of the bench that conflict with each other or would start as services: unpacked here, not installed.
 peers='tftpd-hpa atftpd'
 peers_folder=/usr/local/lib/lanboot-bench
-test="$demo bind9-dnsutils qemu-system-arm qemu-efi-aarch64 debian-installer-12-netboot-arm64 dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps wget"
+test="$demo bind9-dnsutils qemu-system-arm qemu-efi-aarch64 debian-installer-12-netboot-arm64 dnsmasq-base udhcpc isc-dhcp-client tftp-hpa atftp curl nftables iputils-ping tcpdump util-linux procps wget postgresql"
 
 case ${1:-} in
 build) packages=$build ;;

@@ -1,4 +1,7 @@
-//! A PostgreSQL server of a test's own: Debian's programs, run as nobody, on data that goes when the test does, however it ends.
+//! A PostgreSQL server of a test's own: Debian's programs, run as nobody, on data that goes when the test does.
+
+// Not every test needs all of it.
+#![allow(dead_code)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -72,8 +75,13 @@ impl Server {
         for setting in [&*sockets, &listen, "fsync=on", "shared_buffers=32MB", "max_connections=60"] {
             command.args(["-c", setting]);
         }
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
         let (stdin, stderr) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
         let (ready, is_ready) = mpsc::channel();
         let log = self.log();
@@ -120,6 +128,11 @@ impl Server {
     /// Where it is reached by its socket.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgresql://{user}@/{database}?host={}", self.sockets.display())
+    }
+
+    /// The socket itself.
+    pub fn socket(&self) -> PathBuf {
+        self.sockets.join(".s.PGSQL.5432")
     }
 
     /// Runs SQL as the owner, and returns what it prints, unaligned.

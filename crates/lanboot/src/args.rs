@@ -49,7 +49,7 @@ pub enum Command {
     },
     /// Turn a dnsmasq configuration into lanboot.toml, and say what of it will not boot
     Import(Import),
-    /// List the leases
+    /// List the leases, or see to the database that they are in
     Leases(Leases),
     /// iPXE's binaries: which are there, and how to get newer ones
     #[command(subcommand)]
@@ -307,12 +307,34 @@ pub struct Lab {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Leases {
+    #[command(subcommand)]
+    pub command: Option<LeasesCommand>,
     #[command(flatten)]
     pub state: State,
+    /// The PostgreSQL database that they are in [default: what the configuration says]
+    #[arg(long, value_name = "URL", conflicts_with = "state")]
+    pub database: Option<String>,
     /// One JSON object per lease
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LeasesCommand {
+    /// Make lanboot's tables in a PostgreSQL database, or bring them up to date; see docs/postgresql.md
+    Migrate {
+        /// The database, as a role that may change it [default: what the configuration says]
+        #[arg(value_name = "URL")]
+        database: Option<String>,
+        /// The configuration file that names it
+        #[arg(short = 'c', long = "config", value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -30,7 +30,9 @@ pub fn check(args: &Check) -> Outcome {
     found.extend(setup::files(&loaded.config).err());
     found.extend(missing_loaders(&loaded));
     found.extend(wrong_boot_file(&loaded));
-    found.extend(rivals(&loaded));
+    let (siblings, unusable) = siblings(&loaded);
+    found.extend(unusable);
+    found.extend(rivals(&loaded, &siblings));
     found.0.dedup_by(|a, b| a.what == b.what);
     Ok(verdict(&found))
 }
@@ -108,8 +110,20 @@ fn wrong_boot_file(loaded: &Loaded) -> Option<Diagnostic> {
     Some(Diagnostic::warning(text).at(loaded.said.place("boot.file")).fix(fix))
 }
 
+/// The nodes that serve from the same database, or why it cannot be used.
+fn siblings(loaded: &Loaded) -> (Vec<Ipv4Addr>, Option<Diagnostic>) {
+    let Some(database) = loaded.config.leases.as_ref().filter(|_| loaded.config.dhcp.is_some()) else {
+        return (Vec::new(), None);
+    };
+    let nodes = setup::lease_database(database).and_then(|settings| leases::check_postgres(&settings));
+    match nodes {
+        Ok(nodes) => (nodes, None),
+        Err(error) => (Vec::new(), Some(problem::of(error).at(setup::place_of(loaded, "leases.database")))),
+    }
+}
+
 /// Other DHCP servers, on the interface and on the wires of ports that are still to be put into the bridge.
-fn rivals(loaded: &Loaded) -> Vec<Diagnostic> {
+fn rivals(loaded: &Loaded, siblings: &[Ipv4Addr]) -> Vec<Diagnostic> {
     let network = &loaded.config.network;
     if loaded.config.dhcp.as_ref().is_none_or(config::Dhcp::is_proxy_only) {
         return Vec::new();
@@ -126,7 +140,8 @@ fn rivals(loaded: &Loaded) -> Vec<Diagnostic> {
         // Not looked at: where a right is missing, which has been told of already, and where the interface is down.
         let found = looking.into_iter().map(|look| look.join().map_or(Vec::new(), Result::unwrap_or_default));
         let told = |(interface, rivals): (&Interface, Vec<rival::Rival>)| -> Vec<_> {
-            rivals.iter().map(|rival| up::rival_found(&interface.name, rival)).collect()
+            let rivals = rivals.iter().filter(|rival| !siblings.contains(&rival.server));
+            rivals.map(|rival| up::rival_found(&interface.name, rival)).collect()
         };
         interfaces.iter().zip(found).flat_map(told).collect()
     })

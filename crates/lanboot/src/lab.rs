@@ -34,7 +34,7 @@ pub fn lab(args: &Lab) -> Outcome {
     up::Network::check(&loaded, &plan)?;
     let journal = up::open_journal(&loaded.config)?;
     let store = up::open_store(&loaded.config, &journal)?;
-    let network = up::Network::up(&loaded, &plan, true)?;
+    let network = up::Network::up(&loaded, &plan, up::Rivals::Ignored)?;
     let names: HashMap<Mac, String> = spec.vms.iter().map(|vm| (vm.hardware.mac, vm.name.clone())).collect();
     let printing = up::print_journal(journal.follow(), args.log, names.clone());
     let (running, _) = up::serve(&loaded, network.applied.address, store, journal.clone())?;
@@ -73,6 +73,7 @@ fn make_private(config: &mut Config, artefacts: &Path) -> Result<(), Diagnostics
     config.network.link = Link::Bridge { name, ports: Vec::new() };
     config.network.masquerade = false;
     config.network.forwards.clear();
+    config.leases = None;
     config.state_dir = artefacts.join("state");
     forget_former_run(&config.state_dir).map_err(|error| {
         let what = format!("cannot clear {}: {error}", config.state_dir.display());

@@ -1,17 +1,27 @@
-//! `lanboot leases`: who has which address.
+//! `lanboot leases`: who has which address; and the tables that this is kept in, where that is a database.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use config::{Diagnostic, Diagnostics};
 use jiff::Timestamp;
-use leases::{Expiry, Record, State, UnixSecs};
+use leases::{Expiry, PostgresSettings, Record, State, Table, UnixSecs};
 
-use crate::args::Leases;
-use crate::{Outcome, problem};
+use crate::args::{Leases, LeasesCommand};
+use crate::{Outcome, problem, setup};
 
-pub fn list(args: &Leases) -> Outcome {
-    let state = args.state.folder()?;
-    let table = leases::read_only(&state).map_err(problem::of)?;
+pub fn leases(args: &Leases) -> Outcome {
+    match &args.command {
+        None => list(args),
+        Some(LeasesCommand::Migrate { database, config, dry_run }) => {
+            migrate(database.as_deref(), config.as_deref(), *dry_run)
+        }
+    }
+}
+
+fn list(args: &Leases) -> Outcome {
+    let (table, place) = table(args)?;
     let now = UnixSecs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     if args.json {
         for record in table.list() {
@@ -21,7 +31,7 @@ pub fn list(args: &Leases) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if table.is_empty() {
-        println!("no leases in {}", state.display());
+        println!("no leases in {place}");
         return Ok(ExitCode::SUCCESS);
     }
     println!("{:<16}{:<19}{:<20}STATE", "ADDRESS", "MACHINE", "NAME");
@@ -30,6 +40,42 @@ pub fn list(args: &Leases) -> Outcome {
         let machine = binding.map_or("-".into(), |binding| binding.mac.to_string());
         let name = binding.and_then(|binding| binding.hostname.as_deref()).unwrap_or("-");
         println!("{:<16}{machine:<19}{name:<20}{}", record.address.to_string(), standing(record, now));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All that is known, and where it is kept.
+fn table(args: &Leases) -> Result<(Table, String), Diagnostics> {
+    let database = match &args.database {
+        Some(url) => Some(PostgresSettings::new(url, None).map_err(problem::of)?),
+        None if args.state.state.is_some() => None,
+        None => setup::database(args.state.config.as_deref())?,
+    };
+    if let Some(settings) = database {
+        let table = leases::list_postgres(&settings).map_err(problem::of)?;
+        return Ok((table, settings.server().to_owned()));
+    }
+    let state = args.state.folder()?;
+    let table = leases::read_only(&state).map_err(problem::of)?;
+    Ok((table, state.display().to_string()))
+}
+
+fn migrate(url: Option<&str>, config: Option<&Path>, dry_run: bool) -> Outcome {
+    let settings = match url {
+        Some(url) => Some(PostgresSettings::new(url, None).map_err(problem::of)?),
+        None => setup::database(config)?,
+    };
+    let settings = settings.ok_or_else(|| {
+        let fix = "name one: lanboot leases migrate postgresql://OWNER@HOST/DATABASE";
+        Diagnostic::error("no database is named, neither here nor in a configuration").fix(fix)
+    })?;
+    let before = leases::migrate_postgres(&settings, !dry_run).map_err(problem::of)?;
+    let done = if dry_run { "to be applied" } else { "applied" };
+    for (number, subject) in before.missing() {
+        println!("migration {number}: {subject}: {done}");
+    }
+    if before.missing().next().is_none() {
+        println!("the {} is up to date (schema {})", settings.server(), before.applied);
     }
     Ok(ExitCode::SUCCESS)
 }

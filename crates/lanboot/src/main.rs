@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Lab(args) => lab::lab(&args),
         Command::Dnsmasq { options } => return dnsmasq::dnsmasq(&options),
         Command::Import(args) => import::import(&args),
-        Command::Leases(args) => leases::list(&args),
+        Command::Leases(args) => leases::leases(&args),
         Command::Firmware(args) => firmware::firmware(&args),
     };
     outcome.unwrap_or_else(|found| {

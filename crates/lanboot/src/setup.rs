@@ -3,11 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use config::{Config, Diagnostic, Diagnostics, Loaded, Nic, Place, Publish, Source, TextFile, ThisHost};
+use config::{Config, Diagnostic, Diagnostics, LeaseDatabase, Loaded, Nic, Place, Publish, Source, TextFile, ThisHost};
 use dhcp::Platform;
 use host::ipxe::Distribution;
 use host::{ForwardSpec, LinkSpec, NetworkSpec};
 use journal::Role;
+use leases::{PostgresSettings, StoreError};
 use server::files::Files;
 
 use crate::args::{Setup, State};
@@ -18,6 +19,26 @@ const DEFAULT_STATE: &str = "/var/lib/lanboot";
 /// Where fetched firmware lies.
 pub fn firmware_dir(state: &Path) -> PathBuf {
     state.join("firmware")
+}
+
+/// How to reach the database of the leases.
+pub fn lease_database(database: &LeaseDatabase) -> Result<PostgresSettings, StoreError> {
+    PostgresSettings::new(&database.url, database.password_file.as_deref())
+}
+
+/// How to reach the database of the leases, where the configuration names one.
+pub fn database(config: Option<&Path>) -> Result<Option<PostgresSettings>, Diagnostics> {
+    let default = Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists());
+    let Some(path) = config.or(default) else { return Ok(None) };
+    // Of a configuration only this is read, as with the state folder.
+    let said = config::read_file(&TextFile::open(path)?, &mut Diagnostics::default());
+    let Some(said) = said.map(|said| said.leases) else { return Ok(None) };
+    let Some(url) = said.database else { return Ok(None) };
+    let file = said.password_file.map(|given| given.value);
+    match PostgresSettings::new(&url.value, file.as_deref()) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(error) => Err(crate::problem::of(error).at(url.place).into()),
+    }
 }
 
 impl State {

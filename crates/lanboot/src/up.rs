@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use config::{Config, Diagnostic, Diagnostics, Loaded};
 use host::{Action, Plan, PlanError, Undone};
 use ipnet::Ipv4Net;
 use journal::{Follower, Journal, Step, Style, Terminal};
-use leases::{EmbeddedStore, LeaseStore, MemoryStore};
+use leases::{EmbeddedStore, LeaseStore, MemoryStore, PostgresStore};
 use mac::Mac;
 use nix::sys::signal::{SigSet, Signal};
 use server::net::{Interface, OpenError};
@@ -19,6 +20,9 @@ use server::{Bound, Link, Running, rival};
 use crate::args::{Down, Log, Up};
 use crate::names::Names;
 use crate::{Outcome, problem, query_log, setup, summary};
+
+/// Clocks that are further apart than this are worth a word: what lanboot says of times is off by as much.
+const MOST_SECS_APART: i64 = 10;
 
 /// Sets up the network and serves it until a signal of [`block_signals`] comes; then puts everything back.
 pub fn up(args: &Up) -> Outcome {
@@ -39,8 +43,8 @@ pub fn up(args: &Up) -> Outcome {
     // Before the host is changed: a state folder that cannot be used, or is used by another lanboot, stops us here.
     make_state_dir(&loaded.config.state_dir)?;
     let journal = open_journal(&loaded.config)?;
-    let store = open_store(&loaded.config, &journal)?;
-    let network = Network::up(&loaded, &plan, args.force)?;
+    let (store, siblings) = open_leases(&loaded, &journal)?;
+    let network = Network::up(&loaded, &plan, if args.force { Rivals::Ignored } else { Rivals::But(&siblings) })?;
     // The summary says in text what the first events say; JSON begins with them.
     let early = (args.log == Log::Json).then(|| journal.follow());
     for line in &network.applied.done {
@@ -116,6 +120,14 @@ pub fn network_place(loaded: &Loaded) -> config::Place {
     keys.into_iter().map(|key| loaded.said.place(key)).find(|place| *place != config::Place::Host).unwrap_or_default()
 }
 
+/// Which other DHCP servers keep us from serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rivals<'a> {
+    Ignored,
+    /// All but the nodes that share our leases, by their addresses.
+    But(&'a [Ipv4Addr]),
+}
+
 /// The host's side, made and to be put back.
 pub struct Network {
     pub applied: host::Applied,
@@ -142,23 +154,24 @@ impl Network {
         Ok(())
     }
 
-    /// Makes the network. `force`: without looking for another DHCP server on it.
-    pub fn up(loaded: &Loaded, plan: &Plan, force: bool) -> Result<Network, Diagnostics> {
+    /// Makes the network, unless another DHCP server is found on it that should not be there.
+    pub fn up(loaded: &Loaded, plan: &Plan, rivals: Rivals<'_>) -> Result<Network, Diagnostics> {
         let config = &loaded.config;
         let has_ports = matches!(&config.network.link, config::Link::Bridge { ports, .. } if !ports.is_empty());
         let gives_addresses = config.dhcp.as_ref().is_some_and(|dhcp| !dhcp.is_proxy_only());
-        let looks = gives_addresses && !force && (has_ports || !plan.made);
+        let siblings = if let Rivals::But(siblings) = rivals { siblings } else { &[] };
+        let looks = gives_addresses && rivals != Rivals::Ignored && (has_ports || !plan.made);
         // A wire that the plan has yet to reach, by a port or by an interface that is down, can be asked only afterwards.
         let out_of_reach =
             plan.made || plan.actions.iter().any(|a| matches!(a, Action::Enslave { .. } | Action::BringUp { .. }));
         if looks && !out_of_reach {
-            refuse_rivals(&plan.interface)?;
+            refuse_rivals(&plan.interface, siblings)?;
         }
         let applied = host::apply(plan, &config.state_dir).map_err(|error| problem::with_fix(&error, error.fix()))?;
         let network = Network { applied };
         if looks
             && out_of_reach
-            && let Err(mut found) = refuse_rivals(&plan.interface)
+            && let Err(mut found) = refuse_rivals(&plan.interface, siblings)
         {
             found.extend(network.applied.undo().errors.iter().map(problem::of));
             return Err(found);
@@ -247,7 +260,28 @@ pub fn open_link(served: config::Served) -> Result<Link, Diagnostic> {
     Ok(Link { interface, addresses, dhcp, tftp, relays, in_place_of })
 }
 
-/// Where leases are kept, or nowhere when none are given.
+/// Where leases are kept, and the addresses of the other nodes that serve from the same ones.
+fn open_leases(loaded: &Loaded, journal: &Journal) -> Result<(Box<dyn LeaseStore>, Vec<Ipv4Addr>), Diagnostics> {
+    let config = &loaded.config;
+    let Some(database) = config.leases.as_ref().filter(|_| config.dhcp.is_some()) else {
+        return Ok((open_store(config, journal)?, Vec::new()));
+    };
+    let at_place = |error| problem::of(error).at(setup::place_of(loaded, "leases.database"));
+    let settings = setup::lease_database(database).map_err(at_place)?;
+    let ours = config.network.address.or_else(|| host::address_of(config.network.link.name())).map(|net| net.addr());
+    let (store, opened) = PostgresStore::open(settings, ours.into_iter().collect()).map_err(at_place)?;
+    if opened.ahead_secs.abs() > MOST_SECS_APART {
+        let (secs, whither) = (opened.ahead_secs.abs(), if opened.ahead_secs > 0 { "ahead of" } else { "behind" });
+        let text = format!("the clock of this host is {secs} s {whither} that of the database, by which leases end");
+        let fix = "set both by NTP (apt install chrony)";
+        problem::print(&Diagnostic::warning(&text).fix(fix).into());
+        journal.append(None, Step::Warning { text, fix: Some(fix.to_owned()) });
+    }
+    let siblings = opened.nodes.into_iter().filter(|node| Some(*node) != ours).collect();
+    Ok((Box::new(store), siblings))
+}
+
+/// Where leases are kept on this host, or nowhere when none are given.
 pub fn open_store(config: &Config, journal: &Journal) -> Result<Box<dyn LeaseStore>, Diagnostics> {
     if config.dhcp.is_none() {
         return Ok(Box::new(MemoryStore::default()));
@@ -293,12 +327,14 @@ pub fn not_ethernet(loaded: &Loaded) -> Option<Diagnostic> {
     Some(not_usable(name, &error).at(network_place(loaded)).fix(fix))
 }
 
-fn refuse_rivals(interface: &str) -> Result<(), Diagnostics> {
+/// `siblings`: who may answer there.
+fn refuse_rivals(interface: &str, siblings: &[Ipv4Addr]) -> Result<(), Diagnostics> {
     let named = Interface::named(interface).map_err(|error| not_usable(interface, &error))?;
     let rivals = rival::look(&named).map_err(|error| {
         problem::with_fix(format!("cannot look for other DHCP servers: {error}"), missing_right(&error))
     })?;
-    let found: Vec<_> = rivals.iter().map(|rival| rival_found(interface, rival)).collect();
+    let rivals = rivals.iter().filter(|rival| !siblings.contains(&rival.server));
+    let found: Vec<_> = rivals.map(|rival| rival_found(interface, rival)).collect();
     if found.is_empty() { Ok(()) } else { Err(Diagnostics(found)) }
 }
 

@@ -17,6 +17,7 @@ mod log;
 mod memory;
 #[cfg(test)]
 mod model;
+mod postgres;
 mod record;
 mod runs;
 #[cfg(test)]
@@ -31,6 +32,9 @@ pub use embedded::{EmbeddedStore, Opened, read_only};
 pub use error::StoreError;
 pub use holds::{Held, Holds};
 pub use memory::MemoryStore;
+pub use postgres::{
+    PostgresOpened, PostgresSettings, PostgresStore, SchemaState, check_postgres, list_postgres, migrate_postgres,
+};
 pub use record::{Binding, ClientId, ClientIdTooLong, ClientKey, Expiry, Grant, Lease, Record, State, UnixSecs};
 pub use store::{Change, LeaseStore, Occupant, Outcome, Taken};
 pub use table::Table;

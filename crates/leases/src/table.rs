@@ -95,6 +95,13 @@ impl Table {
         self.records.insert(address, record);
     }
 
+    /// Takes away what is known of an address. `false`: that was nothing.
+    pub(crate) fn forget(&mut self, address: Ipv4Addr) -> bool {
+        let is_known = self.records.contains_key(&address.to_bits());
+        self.remove(address.to_bits());
+        is_known
+    }
+
     fn remove(&mut self, address: u32) {
         let Some(record) = self.records.remove(&address) else { return };
         if let Some(binding) = record.binding() {

@@ -165,7 +165,7 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
     up::Network::check(&loaded, &plan).map_err(code(NETWORK_TROUBLE))?;
     up::make_state_dir(&config.state_dir).map_err(code(FILE_TROUBLE))?;
     // dnsmasq does not look for others either.
-    let network = up::Network::up(&loaded, &plan, true).map_err(code(NETWORK_TROUBLE))?;
+    let network = up::Network::up(&loaded, &plan, up::Rivals::Ignored).map_err(code(NETWORK_TROUBLE))?;
     let mut bound = up::bind(&loaded, network.applied.address).map_err(code(NETWORK_TROUBLE))?;
     if !process.debug {
         let _ = chdir("/");

@@ -38,7 +38,10 @@ impl From<Error> for Fault {
         }
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         if error.is_closed() {
-            return Fault::new("the connection was closed", "nothing, if the database is being restarted; else see its log");
+            return Fault::new(
+                "the connection was closed",
+                "nothing, if the database is being restarted; else see its log",
+            );
         }
         if cause.contains("password missing") {
             return Fault::new(
@@ -76,7 +79,9 @@ pub fn is_lost(error: &Error) -> bool {
 
 fn reach(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "start PostgreSQL there (systemctl start postgresql), or name its host or the folder of its socket",
+        io::ErrorKind::NotFound => {
+            "start PostgreSQL there (systemctl start postgresql), or name its host or the folder of its socket"
+        }
         io::ErrorKind::ConnectionRefused => {
             "start PostgreSQL there (systemctl start postgresql), and let it listen on that address (listen_addresses)"
         }
@@ -88,15 +93,23 @@ fn reach(error: &io::Error) -> &'static str {
 fn refused(error: &DbError) -> Fault {
     let said = error.message();
     let fix = match *error.code() {
-        SqlState::INVALID_PASSWORD => "give the right password: leases.password_file in lanboot.toml, PGPASSFILE, or in the URL",
+        SqlState::INVALID_PASSWORD => {
+            "give the right password: leases.password_file in lanboot.toml, PGPASSFILE, or in the URL"
+        }
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             "let that role in from here, in the server's pg_hba.conf, and make it if it is not there (createuser)"
         }
-        SqlState::INVALID_CATALOG_NAME => "make the database: createdb --owner=ROLE --encoding=UTF8 --template=template0 NAME",
+        SqlState::INVALID_CATALOG_NAME => {
+            "make the database: createdb --owner=ROLE --encoding=UTF8 --template=template0 NAME"
+        }
         SqlState::INSUFFICIENT_PRIVILEGE => RIGHTS,
         SqlState::READ_ONLY_SQL_TRANSACTION => return standby(),
-        SqlState::TOO_MANY_CONNECTIONS => "raise max_connections there, or end clients that need none; lanboot needs one a node",
-        SqlState::DISK_FULL => "make room on the database's disk; nothing was handed out, and leases given so far are kept",
+        SqlState::TOO_MANY_CONNECTIONS => {
+            "raise max_connections there, or end clients that need none; lanboot needs one a node"
+        }
+        SqlState::DISK_FULL => {
+            "make room on the database's disk; nothing was handed out, and leases given so far are kept"
+        }
         SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
             "wait until it has started; lanboot tries again by itself"
         }

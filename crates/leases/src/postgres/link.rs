@@ -63,7 +63,10 @@ impl Link {
     /// Connects and reads all leases before it returns. `ours`: by which addresses this node serves.
     pub fn start(settings: PostgresSettings, ours: Vec<Ipv4Addr>, time: Time) -> Result<(Link, Found), StoreError> {
         let thread_failed = |error: std::io::Error| {
-            let fault = Fault::new(format!("cannot be talked to: {error}"), "end other programs; this host is out of threads or files");
+            let fault = Fault::new(
+                format!("cannot be talked to: {error}"),
+                "end other programs; this host is out of threads or files",
+            );
             fault.at(&settings.server)
         };
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
@@ -91,14 +94,20 @@ impl Link {
         match told.recv() {
             Ok(Ok(found)) => Ok((link, found)),
             Ok(Err(fault)) => Err(fault.at(&server)),
-            Err(_) => Err(Fault::new("was given up by a fault of lanboot's own", "start it again, and report the fault").at(&server)),
+            Err(_) => {
+                Err(Fault::new("was given up by a fault of lanboot's own", "start it again, and report the fault")
+                    .at(&server))
+            }
         }
     }
 
     pub fn give(&self, batch: Vec<Change>) {
         let orders = self.orders.as_ref().expect("taken only when dropped");
         if let Err(mpsc::error::SendError((batch, _))) = orders.send((batch, Instant::now())) {
-            let fault = Fault::new("is not talked to any more, by a fault of lanboot's own", "start lanboot again, and report the fault");
+            let fault = Fault::new(
+                "is not talked to any more, by a fault of lanboot's own",
+                "start lanboot again, and report the fault",
+            );
             self.outbox.send(Report::Settled(batch, Err(fault.at("database"))));
         }
     }
@@ -267,6 +276,8 @@ async fn resume(
 /// Does one thing with the database and returns.
 pub fn once<T>(settings: &PostgresSettings, work: impl Future<Output = Result<T, Fault>>) -> Result<T, StoreError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Fault::new(format!("cannot be talked to: {error}"), "free some memory").at(&settings.server))?;
+    let runtime = runtime.map_err(|error| {
+        Fault::new(format!("cannot be talked to: {error}"), "free some memory").at(&settings.server)
+    })?;
     runtime.block_on(work).map_err(|fault| fault.at(&settings.server))
 }

@@ -50,7 +50,10 @@ impl PostgresStore {
     ///
     /// # Errors
     /// The database cannot be reached or used; says why, and what to do.
-    pub fn open(settings: PostgresSettings, ours: Vec<Ipv4Addr>) -> Result<(PostgresStore, PostgresOpened), StoreError> {
+    pub fn open(
+        settings: PostgresSettings,
+        ours: Vec<Ipv4Addr>,
+    ) -> Result<(PostgresStore, PostgresOpened), StoreError> {
         PostgresStore::by_clock(settings, ours, Time::Databases)
     }
 
@@ -90,7 +93,8 @@ impl PostgresStore {
             }
             Change::Grant(grant) => {
                 let former = standing.as_ref().and_then(|standing| standing.former.clone()).map(Occupant::Client);
-                let by = standing.as_ref().and_then(|standing| occupant(standing.record.as_ref()?, &grant.key, grant.now));
+                let by =
+                    standing.as_ref().and_then(|standing| occupant(standing.record.as_ref()?, &grant.key, grant.now));
                 let by = by.or(former);
                 standing.into_iter().for_each(|standing| self.learn(standing));
                 // Without an occupant the client itself holds another address, given to it since it asked for this one.
@@ -187,6 +191,14 @@ impl LeaseStore for PostgresStore {
 pub fn list_postgres(settings: &PostgresSettings) -> Result<Table, StoreError> {
     let records = link::once(settings, session::list(settings))?;
     Ok(into_table(records))
+}
+
+/// Looks whether the database can be used, and changes nothing. Gives by which addresses nodes serve from it.
+///
+/// # Errors
+/// As [`PostgresStore::open`].
+pub fn check_postgres(settings: &PostgresSettings) -> Result<Vec<Ipv4Addr>, StoreError> {
+    link::once(settings, session::check(settings))
 }
 
 /// How far the schema of the database is; `apply`: after bringing it up to date, the state before.

@@ -229,15 +229,7 @@ mod tests {
     fn grant(address: Ipv4Addr, last: u8) -> Change {
         let mac = Mac([2, 0, 0, 0, 0, last]);
         let key = ClientKey::Mac(mac);
-        Change::Grant(Grant {
-            address,
-            key,
-            mac,
-            client_id: None,
-            hostname: None,
-            lease_secs: 60,
-            now: UnixSecs(1000),
-        })
+        Change::Grant(Grant { address, key, mac, client_id: None, hostname: None, lease_secs: 60, now: UnixSecs(1000) })
     }
 
     #[test]

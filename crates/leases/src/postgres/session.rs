@@ -31,6 +31,11 @@ const MANNERS: &str = "set statement_timeout = '4s'; set tcp_user_timeout = '10s
                        set idle_in_transaction_session_timeout = '10s'; set default_transaction_isolation = 'read committed'; \
                        set client_min_messages = warning";
 
+/// What has to be known of a server before it is trusted with leases.
+const ABOUT: &str = "select current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('fsync'), \
+                     current_setting('full_page_writes'), current_setting('synchronous_commit'), \
+                     current_setting('server_encoding'), pg_postmaster_start_time(), clock_timestamp()";
+
 /// Whose time decides when a lease ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
@@ -80,15 +85,8 @@ impl Session {
         let (mut client, notices) = connect(settings).await?;
         let before = SystemTime::now();
         let asked = Instant::now();
-        let about = client
-            .query_one(
-                "select current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('fsync'), \
-                 current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('server_encoding'), \
-                 pg_postmaster_start_time(), clock_timestamp()",
-                &[],
-            )
-            .await?;
-        check(&about)?;
+        let about = client.query_one(ABOUT, &[]).await?;
+        trust(&about)?;
         let told: (Moment, Instant) = (about.get(7), Instant::now());
         let skew = match time {
             Time::Databases => skew(before, asked.elapsed(), told.0),
@@ -102,14 +100,25 @@ impl Session {
         }
         client.batch_execute("listen lanboot_leases").await?;
         let types = [
-            Type::TEXT, Type::TIMESTAMPTZ, Type::INT8, Type::INT4_ARRAY, Type::CHAR_ARRAY, Type::TIMESTAMPTZ_ARRAY,
-            Type::INET_ARRAY, Type::BYTEA_ARRAY, Type::MACADDR_ARRAY, Type::BYTEA_ARRAY, Type::TEXT_ARRAY, Type::INT8_ARRAY,
+            Type::TEXT,
+            Type::TIMESTAMPTZ,
+            Type::INT8,
+            Type::INT4_ARRAY,
+            Type::CHAR_ARRAY,
+            Type::TIMESTAMPTZ_ARRAY,
+            Type::INET_ARRAY,
+            Type::BYTEA_ARRAY,
+            Type::MACADDR_ARRAY,
+            Type::BYTEA_ARRAY,
+            Type::TEXT_ARRAY,
+            Type::INT8_ARRAY,
         ];
         let change = format!(
             "select place, done, {COLUMNS}, decided from lanboot.change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         );
         let change = client.prepare_typed(&change, &types).await?;
-        let news = format!("select version, {COLUMNS} from lanboot.leases where version > $1 and node <> $2 order by version");
+        let news =
+            format!("select version, {COLUMNS} from lanboot.leases where version > $1 and node <> $2 order by version");
         let news = client.prepare(&news).await?;
         let started = about.get(6);
         Ok(Session { client, change, news, time, name: signature(), started, skew, seen: 0, told, notices })
@@ -121,12 +130,7 @@ impl Session {
         let note = "insert into lanboot.nodes (address, host, connected) select unnest($1::inet[]), $2, now() \
                     on conflict (address) do update set host = excluded.host, connected = excluded.connected";
         self.client.execute(note, &[&ours, &host_name()]).await?;
-        let all = self.client.query("select address from lanboot.nodes", &[]).await?;
-        let address = |row: &Row| match row.get(0) {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        };
-        Ok(all.iter().filter_map(address).collect())
+        nodes(&self.client).await
     }
 
     /// Reads all leases.
@@ -166,7 +170,8 @@ impl Session {
         let mut verdicts = vec![None; batch.len()];
         for row in &rows {
             let done: bool = row.get(1);
-            let place = usize::try_from(row.get::<_, i64>(0)).ok().and_then(|place| verdicts.get_mut(place.wrapping_sub(1)));
+            let place =
+                usize::try_from(row.get::<_, i64>(0)).ok().and_then(|place| verdicts.get_mut(place.wrapping_sub(1)));
             // Nothing stands there when the address has no row: then the first of the columns is null.
             let is_empty = row.get::<_, Option<IpAddr>>(2).is_none();
             let standing = (!done && !is_empty).then(|| rows::read(row, 2, self.skew)).transpose();
@@ -205,6 +210,24 @@ pub async fn migrate(settings: &PostgresSettings, apply: bool) -> Result<schema:
     if apply { schema::migrate(&mut client).await } else { schema::look(&client).await }
 }
 
+/// By which addresses the nodes serve; none before there is a schema. That the database can be used is looked at first.
+pub async fn check(settings: &PostgresSettings) -> Result<Vec<Ipv4Addr>, Fault> {
+    let (client, _notices) = connect(settings).await?;
+    trust(&client.query_one(ABOUT, &[]).await?)?;
+    let found = schema::look(&client).await?;
+    schema::refuse_newer(found)?;
+    if found.applied == 0 { Ok(Vec::new()) } else { nodes(&client).await }
+}
+
+async fn nodes(client: &Client) -> Result<Vec<Ipv4Addr>, Fault> {
+    let all = client.query("select address from lanboot.nodes", &[]).await?;
+    let address = |row: &Row| match row.get(0) {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    };
+    Ok(all.iter().filter_map(address).collect())
+}
+
 /// All leases, without changing anything.
 pub async fn list(settings: &PostgresSettings) -> Result<Vec<Record>, Fault> {
     let (client, _notices) = connect(settings).await?;
@@ -216,7 +239,8 @@ pub async fn list(settings: &PostgresSettings) -> Result<Vec<Record>, Fault> {
     let now = client.query_one("select clock_timestamp()", &[]).await?;
     let skew = skew(SystemTime::now(), Duration::ZERO, now.get(0));
     let rows = client.query(&format!("select version, {COLUMNS} from lanboot.leases"), &[]).await?;
-    let standings = rows.iter().map(|row| rows::read(row, 1, skew)).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let standings =
+        rows.iter().map(|row| rows::read(row, 1, skew)).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
     Ok(standings.into_iter().filter_map(|standing| standing.record).collect())
 }
 
@@ -246,7 +270,7 @@ async fn within(rows: impl Future<Output = Result<Vec<Row>, tokio_postgres::Erro
 }
 
 /// That what this server calls committed will be there after a power cut.
-fn check(about: &Row) -> Result<(), Fault> {
+fn trust(about: &Row) -> Result<(), Fault> {
     let version: i32 = about.get(0);
     if version < OLDEST {
         let what = format!("is PostgreSQL {}, too old", version / 10_000);

@@ -45,7 +45,10 @@ impl PostgresSettings {
             config.connect_timeout(CONNECT_WITHIN);
         }
         // A link that was cut is known as cut within half a minute, also while nothing is asked.
-        config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
+        config
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
         config.tcp_user_timeout(Duration::from_secs(10));
         let server = describe(&config);
         if config.get_password().is_none()
@@ -130,7 +133,8 @@ fn in_passfile(text: &str, config: &Config) -> Option<String> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let fields = fields(line);
         let [fields @ .., password] = &fields[..] else { return None };
-        let fits = fields.len() == 4 && fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
+        let fits =
+            fields.len() == 4 && fields.iter().zip(wanted).all(|(field, wanted)| field == "*" || field == wanted);
         fits.then(|| password.clone())
     })
 }

@@ -159,7 +159,9 @@ fn a_host_name_that_the_database_cannot_keep_fails_no_batch() {
     let mut store = open(shared(), &name);
     let Change::Grant(odd) = grant(A, 1, 600) else { unreachable!() };
     let odd = Grant { hostname: Some("a\0b".into()), ..odd };
-    assert!(store.commit(vec![Change::Grant(odd), grant(B, 2, 600)]).unwrap().into_iter().all(|it| it.lease().is_some()));
+    assert!(
+        store.commit(vec![Change::Grant(odd), grant(B, 2, 600)]).unwrap().into_iter().all(|it| it.lease().is_some())
+    );
 }
 
 #[test]
@@ -226,7 +228,9 @@ fn a_database_that_is_killed_and_started_again_loses_nothing_and_is_found_again(
                 server.kill();
                 // Granted or not: only an answer counts.
                 if let Ok(outcomes) = wait_for(|| store.settled()) {
-                    held.extend(outcomes.into_iter().filter_map(Outcome::lease).map(|lease| (address, lease.key().clone())));
+                    held.extend(
+                        outcomes.into_iter().filter_map(Outcome::lease).map(|lease| (address, lease.key().clone())),
+                    );
                 }
                 let error = give(&mut store, grant(address, client, 600)).unwrap_err().to_string();
                 assert!(error.contains("fix: "), "{error}");
