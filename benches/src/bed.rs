@@ -78,6 +78,18 @@ impl Bed {
         Ok(bed)
     }
 
+    /// Lets the machines have every address that is given out, without telling any beforehand. The host sends all to one
+    /// neighbour: Linux keeps 1,024 of them by default (`gc_thresh3`), in all its namespaces together.
+    pub fn own_all_addresses(&self) -> Result<()> {
+        let (first, last) = self.subnet.range;
+        for block in (first.to_bits() >> 8)..=(last.to_bits() >> 8) {
+            let block = Ipv4Addr::from_bits(block << 8);
+            ip(&self.machines, &format!("route add local {block}/24 dev eth0"))?;
+            ip(&self.host, &format!("route add {block}/24 via {} dev net", self.subnet.machine))?;
+        }
+        Ok(())
+    }
+
     /// Kea does not listen on a link that is not up when it starts.
     fn wait_for_carrier(&self) -> Result<()> {
         let start = Instant::now();

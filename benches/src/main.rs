@@ -1,7 +1,7 @@
 //! Measures lanboot beside the programs that people use today, in networks of its own, round after round in turn: what
 //! disturbs this computer for a while disturbs all.
 //!
-//! usage: bench [--rounds N] [SUBJECT]...    subjects: start-up memory dhcp tftp http names machine; all of them by default
+//! usage: bench [--rounds N] [SUBJECT]...    subjects: start-up memory dhcp tftp http names storm machine; all of them by default
 //!
 //! Exit status 1 when a figure misses its mark.
 
@@ -16,6 +16,7 @@ mod program;
 mod pxe;
 mod server;
 mod start_up;
+mod storm_load;
 mod table;
 mod tftp_load;
 
@@ -30,6 +31,7 @@ use memory::Memory;
 use names::Names;
 use program::Program;
 use start_up::StartUp;
+use storm_load::Boots;
 use table::{Mark, Table};
 use tftp_load::TftpLoad;
 
@@ -51,13 +53,14 @@ type Make = fn() -> Result<Box<dyn Subject>>;
 type Marks = &'static [(&'static str, Mark)];
 
 /// Name, marks that lanboot is to keep, and how to begin.
-const SUBJECTS: [(&str, Marks, Make); 7] = [
+const SUBJECTS: [(&str, Marks, Make); 8] = [
     ("start-up", start_up::MARKS, || Ok(Box::new(StartUp::new()?))),
     ("memory", memory::MARKS, || Ok(Box::new(Memory::new()?))),
     ("dhcp", &[], || Ok(Box::new(DhcpLoad::new()?))),
     ("tftp", &[], || Ok(Box::new(TftpLoad::new()?))),
     ("http", &[], || Ok(Box::new(HttpLoad::new()?))),
     ("names", &[], || Ok(Box::new(Names::new()?))),
+    ("storm", storm_load::MARKS, || Ok(Box::new(Boots::new()?))),
     ("machine", &[], || Ok(Box::new(Machine::new()?))),
 ];
 

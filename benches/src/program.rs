@@ -41,6 +41,12 @@ pub enum Service {
 
 /// The file that is offered to every machine.
 pub const BOOT_FILE: &str = "pxelinux.0";
+/// In a tree that has one, firmware is given this file, the iPXE that asks next a script, and by that this kernel and initrd.
+pub const IPXE: &str = "undionly.kpxe";
+pub const KERNEL: &str = "vmlinuz";
+pub const INITRD: &str = "initrd.img";
+/// The script, for servers that make none.
+pub const SCRIPT: &str = "boot.ipxe";
 
 impl Program {
     pub fn name(self) -> &'static str {
@@ -85,7 +91,7 @@ impl Program {
         let command = |(part, _): &(Program, _)| match part {
             Program::Lanboot => lanboot(bed, bridge, root, state),
             Program::Dnsmasq => Ok(dnsmasq(bed, root, state)),
-            Program::Kea => kea(bed, state),
+            Program::Kea => kea(bed, root, state),
             Program::TftpdHpa => Ok(tftpd_hpa(bed, root)),
             Program::Atftpd => Ok(atftpd(bed, root, state)),
             Program::Nginx => nginx(bed, root, state),
@@ -101,12 +107,23 @@ pub fn built() -> Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name("lanboot"))
 }
 
+fn has_chain(root: &Path) -> bool {
+    root.join(IPXE).exists()
+}
+
+fn script_url(bed: &Bed) -> String {
+    format!("http://{}/{SCRIPT}", bed.subnet.server)
+}
+
 fn lanboot(bed: &Bed, bridge: Bridge, root: &Path, state: &Path) -> Result<Command> {
     let Subnet { server, prefix, range: (first, last), .. } = bed.subnet;
     let mut command = bed.host.command(built()?);
     command.args(["up", "--force", "--conflict-check", "off"]);
     command.args(["--bridge", &format!("net={server}/{prefix}"), "--range", &format!("{first}-{last}")]);
     command.arg("--tftp-root").arg(root).arg("--state").arg(state);
+    if has_chain(root) {
+        command.arg("--kernel").arg(root.join(KERNEL)).arg("--initrd").arg(root.join(INITRD)).arg("--ipxe").arg(root);
+    }
     if bridge == Bridge::ToBeMade {
         command.args(["--port", "port0"]);
     }
@@ -120,7 +137,12 @@ fn dnsmasq(bed: &Bed, root: &Path, state: &Path) -> Command {
     command.args(["--interface=net", "--bind-interfaces", "--no-ping", "--dhcp-authoritative"]);
     // The default is 50 transfers at a time, of which a storm has more.
     command.args(["--tftp-max=2000", "--dhcp-lease-max=2000000", "--enable-tftp"]);
-    command.arg(format!("--dhcp-boot={BOOT_FILE}"));
+    if has_chain(root) {
+        command.args(["--dhcp-match=set:ipxe,175", &format!("--dhcp-boot=tag:!ipxe,{IPXE}")]);
+        command.arg(format!("--dhcp-boot=tag:ipxe,{}", script_url(bed)));
+    } else {
+        command.arg(format!("--dhcp-boot={BOOT_FILE}"));
+    }
     command.arg(format!("--dhcp-range={first},{last},12h")).arg(format!("--tftp-root={}", root.display()));
     for (option, file) in [("dhcp-leasefile", "leases"), ("log-facility", "log"), ("pid-file", "pid")] {
         command.arg(format!("--{option}={}", state.join(file).display()));
@@ -129,8 +151,20 @@ fn dnsmasq(bed: &Bed, root: &Path, state: &Path) -> Command {
 }
 
 /// The lease file in memory with its log on disk, which is Kea's fastest store and its default.
-fn kea(bed: &Bed, state: &Path) -> Result<Command> {
+fn kea(bed: &Bed, root: &Path, state: &Path) -> Result<Command> {
     let Subnet { server, range: (first, last), .. } = bed.subnet;
+    let (boot_file, classes) = if has_chain(root) {
+        let class = |name, test, file: &str| {
+            format!(
+                r#"{{ "name": "{name}", "test": "{test}", "next-server": "{server}", "boot-file-name": "{file}" }}"#
+            )
+        };
+        let ipxe = class("ipxe", "option[175].exists", &script_url(bed));
+        let firmware = class("firmware", "not option[175].exists", IPXE);
+        ("", format!(r#""client-classes": [ {ipxe}, {firmware} ],"#))
+    } else {
+        (BOOT_FILE, String::new())
+    };
     let (subnet, folder) = (bed.subnet.network(), state.display());
     let config = format!(
         r#"{{ "Dhcp4": {{
@@ -138,11 +172,12 @@ fn kea(bed: &Bed, state: &Path) -> Result<Command> {
             "lease-database": {{ "type": "memfile", "lfc-interval": 3600, "name": "{folder}/kea.csv" }},
             "valid-lifetime": 43200,
             "authoritative": true,
+            {classes}
             "subnet4": [ {{
                 "subnet": "{subnet}",
                 "pools": [ {{ "pool": "{first} - {last}" }} ],
                 "next-server": "{server}",
-                "boot-file-name": "{BOOT_FILE}",
+                "boot-file-name": "{boot_file}",
                 "option-data": [ {{ "name": "routers", "data": "{server}" }} ]
             }} ],
             "loggers": [ {{

@@ -1,0 +1,189 @@
+//! A boot storm: machines that all boot at once, from DHCP to the last octet of the initrd, served by lanboot alone or by
+//! what people put together instead.
+//!
+//! The machines are those of the crate `storm`. Nothing can be faster than their bytes: so each round also sends as many
+//! over a few plain TCP connections, with sendfile, and nothing else.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
+use std::mem::MaybeUninit;
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+use storm::Storm;
+
+use crate::bed::{self, Bed};
+use crate::dhcp_load::first_machine;
+use crate::program::{BOOT_FILE, Bridge, INITRD, IPXE, KERNEL, Program, SCRIPT};
+use crate::server::{Folder, Server};
+use crate::start_up::ready;
+use crate::table::{Mark, Table, percentile};
+use crate::{Result, Subject};
+
+const LOADER_OCTETS: usize = 90 << 10;
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Plain connections at a time, each of which takes its part of the bytes: of 1 to 64, two were the fastest on two cores.
+const STREAMS: u64 = 2;
+const TCP_WINDOW: usize = 256 << 10;
+
+/// So many machines with a kernel and an initrd of so many MiB.
+struct Size {
+    machines: u32,
+    kernel: usize,
+    initrd: usize,
+    /// Only in so many rounds.
+    rounds: usize,
+}
+
+/// Of a thousand machines each has less to load, so that a round takes seconds.
+const SIZES: [Size; 2] = [
+    Size { machines: 100, kernel: 8, initrd: 16, rounds: usize::MAX },
+    Size { machines: 1000, kernel: 3, initrd: 5, rounds: 3 },
+];
+
+const LAST_100: &str = "100 machines of 24 MiB, until the last is up, s";
+const LAST_1000: &str = "1000 machines of 8 MiB, until the last is up, s";
+
+pub const MARKS: &[(&str, Mark)] = &[
+    (LAST_100, Mark::Better(1.3)),
+    ("  until the first is up (of 100), s", Mark::Better(1.0)),
+    ("  until half are up (of 100), s", Mark::Better(1.0)),
+    ("  servers' processor time per machine (of 100), ms", Mark::Better(1.0)),
+    ("  failed (of 100)", Mark::Under(0.5)),
+    (LAST_1000, Mark::Better(1.0)),
+    ("  until the first is up (of 1000), s", Mark::Better(1.0)),
+    ("  until half are up (of 1000), s", Mark::Better(1.0)),
+    ("  servers' processor time per machine (of 1000), ms", Mark::Better(1.0)),
+    ("  failed (of 1000)", Mark::Under(0.5)),
+    ("  the last, in times of what the bytes alone take (of 1000)", Mark::Under(1.25)),
+];
+
+pub struct Boots {
+    bed: Bed,
+    /// A tree for each size.
+    roots: Vec<Folder>,
+    round: usize,
+}
+
+impl Boots {
+    pub fn new() -> Result<Boots> {
+        let bed = Bed::bridged(&bed::LARGE)?;
+        bed.own_all_addresses()?;
+        let server = bed.subnet.server;
+        let script = format!("#!ipxe\nkernel http://{server}/{KERNEL}\ninitrd http://{server}/{INITRD}\nboot\n");
+        let tree = |size: &Size| -> Result<Folder> {
+            let (kernel, initrd) = ((KERNEL, size.kernel << 20), (INITRD, size.initrd << 20));
+            let loaders = [(BOOT_FILE, 42 << 10), (IPXE, LOADER_OCTETS), ("snponly.efi", LOADER_OCTETS)];
+            let root = Folder::with_files(&[loaders.as_slice(), &[kernel, initrd]].concat())?;
+            fs::write(root.0.join(SCRIPT), &script)?;
+            Ok(root)
+        };
+        let roots = SIZES.iter().map(tree).collect::<Result<_>>()?;
+        Ok(Boots { bed, roots, round: 0 })
+    }
+}
+
+impl Subject for Boots {
+    fn programs(&self) -> &'static [Program] {
+        &[Program::Lanboot, Program::DnsmasqAndNginx, Program::KeaTftpdAndNginx]
+    }
+
+    fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
+        for (size, root) in SIZES.iter().zip(&self.roots).filter(|(size, _)| self.round < size.rounds) {
+            let alone = plain(&self.bed, root, size)?.as_secs_f64();
+            for &program in order {
+                self.storm(program, size, root, alone, table)?;
+            }
+            table.machine(&format!("  the bytes alone, over {STREAMS} connections (of {}), s", size.machines), alone);
+        }
+        self.round += 1;
+        Ok(())
+    }
+}
+
+impl Boots {
+    fn storm(&self, program: Program, size: &Size, root: &Folder, alone: f64, table: &mut Table) -> Result<()> {
+        let machines = size.machines;
+        let server = Server::start(program, &self.bed, Bridge::IsThere, &root.0)?;
+        ready(&self.bed, program, &server)?;
+        let before = server.processor_time()?;
+        let storm = Storm {
+            machines,
+            first: first_machine(),
+            server: self.bed.subnet.server,
+            link: "eth0".into(),
+            loss: 0.0,
+            patience: PATIENCE,
+        };
+        let report = self.bed.machines.run(|| storm.run())?;
+        let used = server.processor_time()? - before;
+        for failure in report.failures.iter().take(3) {
+            eprintln!("{}: {failure}", program.name());
+        }
+        if let [first, .., last] = report.finished[..] {
+            let (last, half) = (last.as_secs_f64(), percentile(&report.finished, 0.5).as_secs_f64());
+            table.add(if machines == 100 { LAST_100 } else { LAST_1000 }, program, last);
+            table.add(&format!("  until the first is up (of {machines}), s"), program, first.as_secs_f64());
+            table.add(&format!("  until half are up (of {machines}), s"), program, half);
+            let times = format!("  the last, in times of what the bytes alone take (of {machines})");
+            table.add(&times, program, last / alone);
+        }
+        let each = used.as_secs_f64() * 1e3 / f64::from(machines);
+        table.add(&format!("  servers' processor time per machine (of {machines}), ms"), program, each);
+        table.add(&format!("  DHCP messages sent again (of {machines})"), program, report.dhcp_retries as f64);
+        table.add(&format!("  TFTP packets sent again (of {machines})"), program, report.tftp_retries as f64);
+        table.add(&format!("  failed (of {machines})"), program, report.failures.len() as f64);
+        Ok(())
+    }
+}
+
+/// How long the bytes of a storm take when nothing is asked and nothing decided: each connection gets file after file.
+fn plain(bed: &Bed, root: &Folder, size: &Size) -> Result<Duration> {
+    let listener = bed.host.run(|| TcpListener::bind((bed.subnet.server, 0)))?;
+    let address = SocketAddrV4::new(bed.subnet.server, listener.local_addr()?.port());
+    let octets = u64::from(size.machines) * (LOADER_OCTETS + ((size.kernel + size.initrd) << 20)) as u64;
+    let initrd = root.0.join(INITRD);
+    let start = Instant::now();
+    let took = thread::scope(|scope| -> io::Result<Duration> {
+        let receivers: Vec<_> = (0..STREAMS).map(|_| scope.spawn(|| receive(bed, address))).collect();
+        let senders: Vec<_> = (0..STREAMS)
+            .map(|_| {
+                let (stream, _) = listener.accept()?;
+                let file = File::open(&initrd)?;
+                Ok(scope.spawn(move || send(&file, &stream, octets / STREAMS)))
+            })
+            .collect::<io::Result<_>>()?;
+        for sender in senders {
+            sender.join().expect("sending does not panic")?;
+        }
+        for receiver in receivers {
+            receiver.join().expect("receiving does not panic")?;
+        }
+        Ok(start.elapsed())
+    })?;
+    Ok(took)
+}
+
+/// The file again and again; the standard library copies files to sockets by sendfile.
+fn send(mut file: &File, mut stream: &TcpStream, octets: u64) -> io::Result<()> {
+    let mut left = octets;
+    while left > 0 {
+        file.rewind()?;
+        left -= io::copy(&mut file.take(left), &mut stream)?;
+    }
+    Ok(())
+}
+
+/// Takes what comes as the machines of the storm do.
+fn receive(bed: &Bed, address: SocketAddrV4) -> io::Result<()> {
+    bed.machines.run(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_recv_buffer_size(TCP_WINDOW)?;
+        socket.connect(&address.into())?;
+        let mut buffer = vec![MaybeUninit::uninit(); 1 << 20];
+        while socket.recv_with_flags(&mut buffer, libc::MSG_TRUNC)? > 0 {}
+        Ok(())
+    })
+}
