@@ -21,7 +21,7 @@ use crate::net::{
     self, ArpSocket, DhcpSocket, DnsSockets, EchoSocket, ForwardSocket, Interface, OpenError, PxeSocket, RouterSocket,
 };
 use crate::report::Reporter;
-use crate::tftp;
+use crate::tftp::{self, TftpService};
 
 /// What is served, and where.
 pub struct Settings {
@@ -104,6 +104,7 @@ pub struct Bound {
 pub struct Running {
     pub dhcp: Option<DhcpService>,
     pub dns: Option<DnsService>,
+    _tftp: Vec<TftpService>,
     runtime: Option<Runtime>,
     pub machines: Arc<Machines>,
 }
@@ -176,14 +177,14 @@ impl Bound {
             .thread_name("files")
             .enable_all()
             .build()?;
+        let mut serving_tftp = Vec::new();
         if let Some(settings) = settings.tftp {
             for (link, socket) in tftp {
                 reporter.step(None, listening("TFTP", settings.port, link.address().addr()));
                 let mac_of = mac_of(&link.interface, &machines);
                 let tree = tftp::Tree::new(&files, &settings, &link.interface.name, mac_of);
                 let open = made(&link).behind(move |client, asked| tree.open(client, asked));
-                let serving = tftp::serve(socket, settings.clone(), open, report.clone());
-                runtime.spawn(watched("TFTP", reporter.clone(), serving));
+                serving_tftp.push(TftpService::start(socket, settings.clone(), open, report.clone())?);
             }
         }
         if let Some(http) = &settings.http {
@@ -222,7 +223,7 @@ impl Bound {
             }
             _ => None,
         };
-        Ok(Running { dhcp, dns, runtime: Some(runtime), machines })
+        Ok(Running { dhcp, dns, _tftp: serving_tftp, runtime: Some(runtime), machines })
     }
 }
 

@@ -1,55 +1,82 @@
-//! The TFTP service: one task receives requests on the well-known port, and one small task per transfer goes with each
-//! `tftp::Transfer` between its own socket, its file and the clock.
+//! The TFTP service: one thread receives requests on the well-known port, and goes with each `tftp::Transfer` between its
+//! own socket, its file and the clock. Helpers open files, and read what is not in memory.
 
+mod attendant;
+mod clients;
+mod helpers;
 mod link;
 mod session;
+mod sessions;
+mod shelf;
 mod source;
+mod text;
 mod tree;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use config::{Tftp, TransferPorts};
-use journal::{Protocol, Step};
-use tftp::{Arrival, ErrorCode, Limits, Packet, Request};
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc::{Sender, channel};
-use tokio::task::{Id, JoinSet};
+use config::Tftp;
+use journal::Step;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use tftp::Limits;
 
 use crate::files::{Open, Report};
+use attendant::Attendant;
 use link::Origin;
-use session::{Session, Signals};
+use shelf::Shelf;
 pub use tree::{MacOf, Tree};
 
 /// A transfer ends when it has not moved for this long.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// RFC 2347 has requests fit into 512 octets; some clients write long paths.
-const REQUEST_OCTETS: usize = 2048;
-/// Datagrams of one client that wait for its transfer on the shared port; more are as good as lost on the way.
-const INBOX: usize = 32;
-/// Before the service port is tried again after an error, such as an interface that went down.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Blocks on their way to all clients together, where each can have a few: a tenth of a second of a gigabit link. More
+/// would only wait before the cable, until the clients' patience ends.
+const BLOCKS_UNDER_WAY: usize = 8192;
+/// A window of so many blocks is granted in any storm; it is what UEFI asks for.
+const SMALL_WINDOW: usize = 4;
 
-/// Serves files until it is dropped, which also ends all transfers.
-///
-/// `socket`: bound to the service port, on the address that the transfers then come from (each from a port of its own)
-/// and, where it is bound to an interface, through that interface. `open` finds the files; `report` gets every outcome.
-///
-/// # Errors
-/// When the socket cannot be used with tokio; later errors are reported and survived.
-pub async fn serve(socket: std::net::UdpSocket, settings: Tftp, open: Open, report: Report) -> io::Result<()> {
-    let device = socket2::SockRef::from(&socket).device()?;
-    let SocketAddr::V4(address) = socket.local_addr()? else {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "the TFTP service speaks IPv4 only"));
-    };
-    socket.set_nonblocking(true)?;
-    let door = Arc::new(UdpSocket::from_std(socket)?);
-    let origin = Origin { address: *address.ip(), device, ports: settings.ports, door };
-    let service = Arc::new(Service { origin, settings, open, report });
-    Door { service, sessions: JoinSet::new(), clients: HashMap::new(), was_full: false }.attend().await
+/// The running service; dropping it ends it and all transfers.
+pub struct TftpService {
+    stop: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TftpService {
+    /// Starts serving in threads of its own.
+    ///
+    /// `socket`: bound to the service port, on the address that the transfers then come from (each from a port of its own)
+    /// and, where it is bound to an interface, through that interface. `open` finds the files; `report` gets every outcome.
+    ///
+    /// # Errors
+    /// When the kernel gives no more threads or descriptors; later errors are reported and survived.
+    pub fn start(socket: UdpSocket, settings: Tftp, open: Open, report: Report) -> io::Result<TftpService> {
+        let device = socket2::SockRef::from(&socket).device()?;
+        let SocketAddr::V4(address) = socket.local_addr()? else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the TFTP service speaks IPv4 only"));
+        };
+        socket.set_nonblocking(true)?;
+        let origin = Origin { address: *address.ip(), device, ports: settings.ports, door: Arc::new(socket) };
+        let service = Arc::new(Service { origin, settings, open, report, shelf: Shelf::default() });
+        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+        let attendant = Attendant::new(service.clone(), stop.clone())?;
+        let attend = move || {
+            if let Err(error) = attendant.attend() {
+                service.warn(format!("the TFTP service ended: {error}"), Some("start lanboot again"));
+            }
+        };
+        let thread = thread::Builder::new().name("tftp".into()).spawn(attend)?;
+        Ok(TftpService { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for TftpService {
+    fn drop(&mut self) {
+        self.stop.write(1).expect("one is far from the most that it counts to");
+        // A thread that panicked has said so on standard error.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// What all transfers share.
@@ -58,130 +85,38 @@ struct Service {
     settings: Tftp,
     open: Open,
     report: Report,
+    shelf: Shelf,
 }
 
 impl Service {
-    fn limits(&self, mtu: u32) -> Limits {
+    /// `mtu`: that of the path to the client. `transfers`: how many there are.
+    fn limits(&self, mtu: u32, transfers: usize) -> Limits {
         let Tftp { grants_blksize, max_blksize, max_windowsize, .. } = self.settings;
         let mtu = self.settings.mtu.map_or(mtu, |ceiling| mtu.min(ceiling));
+        let share = (BLOCKS_UNDER_WAY / transfers.max(1)).max(SMALL_WINDOW);
+        let max_windowsize = max_windowsize.min(share.try_into().unwrap_or(u16::MAX));
         Limits { mtu, grants_blksize, max_blksize, max_windowsize, patience: PATIENCE }
     }
+
+    fn warn(&self, text: String, fix: Option<&str>) {
+        (self.report)(self.origin.address, Step::Warning { text, fix: fix.map(str::to_owned) });
+    }
 }
 
-/// The well-known port, and who has come through it.
-struct Door {
-    service: Arc<Service>,
-    sessions: JoinSet<()>,
-    /// The latest transfer of each client address and port.
-    clients: HashMap<SocketAddrV4, Client>,
-    /// Requests are being left waiting, and that has been reported.
-    was_full: bool,
-}
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
 
-struct Client {
-    /// Its request to the octet: the same again is a retransmission.
-    request: Vec<u8>,
-    session: Id,
-    signals: Arc<Signals>,
-    inbox: Sender<Vec<u8>>,
-}
+    use super::*;
 
-impl Door {
-    async fn attend(mut self) -> io::Result<()> {
-        let mut buffer = [0; REQUEST_OCTETS];
-        let door = self.service.origin.door.clone();
-        loop {
-            tokio::select! {
-                received = door.recv_from(&mut buffer) => match received {
-                    Ok((octets, SocketAddr::V4(client))) => self.receive(client, &buffer[..octets]).await,
-                    Ok((_, SocketAddr::V6(_))) => {}
-                    Err(error) => self.stumble(&error).await,
-                },
-                Some(ended) = self.sessions.join_next_with_id() => {
-                    // A session that panicked has said so on standard error.
-                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                    self.clients.retain(|_, client| client.session != id);
-                }
-            }
-        }
-    }
-
-    async fn receive(&mut self, client: SocketAddrV4, datagram: &[u8]) {
-        let from = client.ip();
-        if from.is_unspecified() || from.is_broadcast() || from.is_multicast() || client.port() == 0 {
-            return;
-        }
-        match tftp::arrival(datagram) {
-            Arrival::Read(request) => self.begin(client, request, datagram),
-            _ if self.pass_on(client, datagram) => {}
-            Arrival::Refuse { code, message, name } => {
-                // An ERROR is a courtesy (RFC 1350 section 7): it is not sent again, nor is its loss a loss.
-                let _ = self.service.origin.send_once(client, &Packet::error(code, &message)).await;
-                self.report_refusal(client, code, message, name);
-            }
-            Arrival::Ignore => {}
-        }
-    }
-
-    /// Gives what is no request to the client's transfer, where transfers come from this port; false when there is none.
-    fn pass_on(&self, client: SocketAddrV4, datagram: &[u8]) -> bool {
-        let known = self.clients.get(&client).filter(|_| self.service.settings.ports == TransferPorts::Single);
-        if let Some(known) = known {
-            // Where the inbox is full or the transfer has just ended, it is as good as lost on the way.
-            let _ = known.inbox.try_send(datagram.to_vec());
-        }
-        known.is_some()
-    }
-
-    fn begin(&mut self, client: SocketAddrV4, request: Request, datagram: &[u8]) {
-        if let Some(known) = self.clients.get(&client) {
-            if known.request == datagram && known.signals.expects_repeats() {
-                return;
-            }
-            known.signals.client_began_anew();
-        }
-        if self.sessions.len() >= self.service.settings.most_transfers() {
-            // Unanswered, the client asks again in a moment, when there may be room; an ERROR would end its boot.
-            self.report_full(client);
-            return;
-        }
-        self.was_full = false;
-        let signals = Arc::<Signals>::default();
-        let (inbox, arrived) = channel(INBOX);
-        let session = Session::new(self.service.clone(), client, signals.clone());
-        let session = self.sessions.spawn(session.run(request, arrived)).id();
-        self.clients.insert(client, Client { request: datagram.to_vec(), session, signals, inbox });
-    }
-
-    fn report_refusal(&self, client: SocketAddrV4, code: ErrorCode, message: String, name: Option<String>) {
-        let step = match name {
-            Some(file) => Step::FileFailed { protocol: Protocol::Tftp, file, octets: 0, because: message },
-            // Left over from a transfer that has ended: nobody needs to know.
-            None if code == ErrorCode::UnknownTransferId => return,
-            None => Step::Warning { text: format!("TFTP request from {client} refused: {message}"), fix: None },
-        };
-        (self.service.report)(*client.ip(), step);
-    }
-
-    fn report_full(&mut self, client: SocketAddrV4) {
-        if std::mem::replace(&mut self.was_full, true) {
-            return;
-        }
-        let most = self.service.settings.most_transfers();
-        let text =
-            format!("{most} TFTP transfers are open, the most allowed at once: {client} and others have to wait");
-        let fix = match most < self.service.settings.max_transfers {
-            true => "allow for more UDP ports: port_range in [tftp], tftp-port-range in the dnsmasq dialect",
-            false => "allow for more: max_transfers in [tftp], tftp-max in the dnsmasq dialect",
-        };
-        let fix = Some(fix.to_owned());
-        (self.service.report)(*client.ip(), Step::Warning { text, fix });
-    }
-
-    async fn stumble(&self, error: &io::Error) {
-        let address = self.service.origin.address;
-        let text = format!("TFTP requests cannot be received on {address}: {error}");
-        (self.service.report)(address, Step::Warning { text, fix: None });
-        tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+    #[test]
+    fn windows_grow_smaller_with_the_number_of_transfers() {
+        let door = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let settings = Tftp::default();
+        let origin = Origin { address: Ipv4Addr::LOCALHOST, device: None, ports: settings.ports, door };
+        let open: Open = Arc::new(|_, _| unreachable!("nobody asks"));
+        let service = Service { origin, settings, open, report: Arc::new(|_, _| ()), shelf: Shelf::default() };
+        let granted = [0, 1, 128, 1000, 5000].map(|transfers| service.limits(1500, transfers).max_windowsize);
+        assert_eq!(granted, [64, 64, 64, 8, 4]);
     }
 }

@@ -14,7 +14,7 @@ pub mod transfer;
 
 pub use arrival::{Arrival, arrival};
 pub use options::{Agreed, Limits};
-pub use packet::{ErrorCode, Mode, Packet, ParseError, Request};
+pub use packet::{DATA_HEADER_OCTETS, ErrorCode, Mode, Packet, ParseError, Request};
 pub use transfer::{Outcome, Run, Transfer, Transmit};
 
 /// The well-known UDP port of the service.

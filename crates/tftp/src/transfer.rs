@@ -10,6 +10,12 @@ use crate::options::{Agreed, Limits};
 use crate::packet::{DATA_HEADER_OCTETS, ErrorCode, Packet, Request, data_header};
 use crate::rtt::Rtt;
 
+/// A timer that is shorter than this repeats a window's last block only, every other time: whoever misses a block before
+/// it says so (RFC 7440 section 4), and whoever just needs time is not sent whole windows again.
+const PROBES_BELOW: Duration = Duration::from_millis(200);
+/// A packet and the repetitions that a network makes of it lie no further apart than this, or than a round trip.
+const NETWORKS_ECHO: Duration = Duration::from_millis(1);
+
 /// A transfer from its request to its outcome.
 #[derive(Debug)]
 pub struct Transfer {
@@ -29,6 +35,8 @@ pub struct Transfer {
     resume: u64,
     /// `sent` when the window last went back: what lies below has just been sent again.
     recovered: u64,
+    /// Until then a repeated ACK may answer what was sent before the window last went back, or be its echo.
+    recovers_until: Instant,
     /// Whether the packets now in flight were sent before, because the timer ran out.
     resent: bool,
     /// Whether something is to be sent now.
@@ -112,6 +120,7 @@ impl Transfer {
             sent_before: 0,
             resume: 0,
             recovered: 0,
+            recovers_until: now,
             resent: false,
             due: true,
             sent_at: now,
@@ -173,9 +182,16 @@ impl Transfer {
             let (silence, progress) = (now - self.moved_at, self.progress());
             self.outcome = Some(Outcome::TimedOut { silence, progress });
         } else if now >= self.resend_at {
+            let probes = self.agreed.windowsize > 1
+                && self.rtt.timeout() < PROBES_BELOW
+                && self.rtt.doublings().is_multiple_of(2);
             self.rtt.back_off();
             self.resent = true;
-            self.go_back();
+            if probes && self.acked < self.sent {
+                self.resume = self.sent - 1;
+            } else {
+                self.go_back(now);
+            }
             self.send(now);
         }
     }
@@ -218,9 +234,10 @@ impl Transfer {
         }
         // How many blocks beyond the last acknowledged one, whatever the wrap of the wire's 16 bits.
         let ahead = u64::from(block.wrapping_sub(self.acked as u16));
-        // RFC 1123 section 4.2.3.1: to answer a repeated ACK would double every packet from here to the end of the
-        // file. Data is sent again by the timer alone, or after an ACK that moves the window (RFC 7440 section 4).
-        if ahead == 0 || ahead > self.sent - self.acked {
+        if ahead == 0 {
+            return self.handle_repeated_ack(now);
+        }
+        if ahead > self.sent - self.acked {
             return;
         }
         self.acked += ahead;
@@ -232,27 +249,39 @@ impl Transfer {
                 windowsize: self.agreed.windowsize,
             });
         } else {
-            self.choose_resumption();
+            self.choose_resumption(now);
             self.moved(now, self.acked > self.sent_before);
+        }
+    }
+
+    /// RFC 1123 section 4.2.3.1: to answer a repeated ACK would double every packet from here to the end of the file. In
+    /// lock-step data is sent again by the timer alone. In a window, it may say that the first block got lost (RFC 7440
+    /// section 4): then the window goes out again, but only once in a round trip, so that nothing builds up.
+    fn handle_repeated_ack(&mut self, now: Instant) {
+        let in_flight = self.acked < self.sent && !self.due;
+        if self.agreed.windowsize > 1 && in_flight && now >= self.recovers_until {
+            self.go_back(now);
+            self.send(now);
         }
     }
 
     /// An ACK inside the window tells of a gap: go on after it (RFC 7440 section 4). But many clients answer every packet
     /// that they did not expect; if each of these ACKs brought a window, every window would soon go out many times over,
     /// to the end of the file. So what was just sent again gets its chance (or the timer), and the window only slides.
-    fn choose_resumption(&mut self) {
+    fn choose_resumption(&mut self, now: Instant) {
         let gap = self.acked < self.sent;
         if gap && self.acked < self.recovered {
             self.resume = if self.due { self.resume.max(self.acked) } else { self.sent };
         } else if gap {
-            self.go_back();
+            self.go_back(now);
         } else {
             self.resume = self.acked;
         }
     }
 
-    fn go_back(&mut self) {
+    fn go_back(&mut self, now: Instant) {
         self.recovered = self.sent;
+        self.recovers_until = now + self.rtt.round_trip().max(NETWORKS_ECHO);
         self.resume = self.acked;
     }
 
@@ -319,14 +348,24 @@ impl Run {
     /// # Panics
     /// If `octets` is not as long as the run says.
     pub fn datagrams(&self, octets: &[u8], out: &mut Vec<u8>) {
-        assert_eq!(octets.len(), self.octets, "a run's file data must be whole");
-        let mut rest = octets;
-        for index in 0..self.blocks {
-            let (block, after) = rest.split_at(rest.len().min(self.block_octets.into()));
-            out.extend_from_slice(&data_header(self.first_block.wrapping_add(index as u16)));
+        for (header, block) in self.packets(octets) {
+            out.extend_from_slice(&header);
             out.extend_from_slice(block);
-            rest = after;
         }
+    }
+
+    /// Header and file data of each of the run's packets, `octets` being its file data.
+    ///
+    /// # Panics
+    /// If `octets` is not as long as the run says.
+    pub fn packets<'a>(&self, octets: &'a [u8]) -> impl Iterator<Item = ([u8; DATA_HEADER_OCTETS], &'a [u8])> {
+        assert_eq!(octets.len(), self.octets, "a run's file data must be whole");
+        let (first_block, block_octets) = (self.first_block, usize::from(self.block_octets));
+        (0..self.blocks).map(move |index| {
+            let from = index as usize * block_octets;
+            let block = &octets[from..octets.len().min(from + block_octets)];
+            (data_header(first_block.wrapping_add(index as u16)), block)
+        })
     }
 }
 

@@ -300,7 +300,7 @@ fn a_dead_network_ends_the_transfer() {
         transfer.handle_timeout(at);
         assert!(at <= start + limits.patience);
     }
-    assert_eq!(sent, 7, "the first time, and after 1, 3, 7, 11, 15 and 19 s");
+    assert_eq!(sent, 8, "the first time, and after 0.5, 1.5, 3.5, 7.5, 11.5, 15.5 and 19.5 s");
 }
 
 proptest! {

@@ -26,7 +26,11 @@ use std::time::{Duration, Instant};
 
 use mac::Mac;
 use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
+
+/// Room for the requests of thousands of machines that ask at once.
+const TFTP_RECEIVE_OCTETS: usize = 4 << 20;
 
 /// The interface that lanboot serves on.
 #[derive(Clone, Debug)]
@@ -85,6 +89,10 @@ impl Interface {
             socket.bind_device(Some(self.name.as_bytes()))?;
             socket.bind(&SocketAddrV4::new(address, port).into())?;
             socket.set_nonblocking(true)?;
+            // The requests of a rack come at once; without privileges, what everyone may have has to do.
+            if setsockopt(&socket, sockopt::RcvBufForce, &TFTP_RECEIVE_OCTETS).is_err() {
+                socket.set_recv_buffer_size(TFTP_RECEIVE_OCTETS)?;
+            }
             Ok(socket.into())
         };
         open().map_err(self.error(format!("UDP port {port}"), Some(port)))

@@ -1,9 +1,9 @@
 //! The way of one transfer to its client: a port of its own, or the service's, shared with all others.
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::ops::RangeInclusive;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use config::TransferPorts;
@@ -11,9 +11,6 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, getsockopt, sendmsg, sockopt};
 use socket2::{Domain, Socket, Type};
 use tftp::Run;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc::{Receiver, channel};
 
 /// The kernel's UDP_MAX_SEGMENTS, before Linux 6.9 doubled it.
 const MOST_SEGMENTS: usize = 64;
@@ -34,9 +31,10 @@ pub struct Origin {
 #[derive(Debug)]
 pub struct Link {
     path: Path,
+    /// The path MTU to the client as far as the kernel knows it, in octets.
+    pub mtu: u32,
     /// A window goes out in one system call, cut by the kernel (UDP_SEGMENT); off once that has failed.
     segmentation: bool,
-    wire: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -44,95 +42,102 @@ enum Path {
     /// A port for this client alone. The kernel keeps everybody else out of it (RFC 1350 section 4), and tells us when
     /// the client's port is closed.
     Own(UdpSocket),
-    /// The service's own port, which all transfers share: what this client sends there comes by the inbox.
-    Shared { door: Arc<UdpSocket>, client: SocketAddrV4, mtu: u32, inbox: Receiver<Vec<u8>> },
+    /// The service's own port, which all transfers share.
+    Shared { door: Arc<UdpSocket>, client: SocketAddrV4 },
 }
 
 impl Link {
-    /// Opens the way to a client. `inbox`: brings what it sends to the service's own port.
+    /// Opens the way to a client.
     ///
     /// # Errors
     /// Those of the kernel; `AddrInUse` when every port of the range is taken.
-    pub fn open(origin: &Origin, client: SocketAddrV4, inbox: Receiver<Vec<u8>>) -> io::Result<Link> {
-        let path = match origin.ports {
-            TransferPorts::Any => Path::Own(origin.connect(0, client)?),
-            TransferPorts::Range(first, last) => Path::Own(origin.connect_from(first..=last, client)?),
-            TransferPorts::Single => {
-                let mtu = path_mtu(&origin.connect(0, client)?)?;
-                Path::Shared { door: origin.door.clone(), client, mtu, inbox }
-            }
+    pub fn open(origin: &Origin, client: SocketAddrV4) -> io::Result<Link> {
+        let socket = match origin.ports {
+            TransferPorts::Any | TransferPorts::Single => origin.connect(0, client)?,
+            TransferPorts::Range(first, last) => origin.connect_from(first..=last, client)?,
         };
-        Ok(Link { path, segmentation: true, wire: Vec::new() })
+        let mtu = getsockopt(&socket, sockopt::IpMtu)?.try_into().unwrap_or_default();
+        let path = match origin.ports {
+            TransferPorts::Any | TransferPorts::Range(..) => Path::Own(socket),
+            TransferPorts::Single => Path::Shared { door: origin.door.clone(), client },
+        };
+        Ok(Link { path, mtu, segmentation: true })
     }
 
-    /// The path MTU to the client as far as the kernel knows it, in octets.
-    pub fn mtu(&self) -> io::Result<u32> {
+    /// Its socket, where it has one to itself.
+    pub fn own(&self) -> Option<BorrowedFd<'_>> {
         match &self.path {
-            Path::Own(socket) => path_mtu(socket),
-            Path::Shared { mtu, .. } => Ok(*mtu),
+            Path::Own(socket) => Some(socket.as_fd()),
+            Path::Shared { .. } => None,
         }
     }
 
-    pub async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.path {
-            Path::Own(socket) => socket.recv(buffer).await,
-            Path::Shared { inbox, .. } => {
-                let datagram = inbox.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
-                let octets = datagram.len().min(buffer.len());
-                buffer[..octets].copy_from_slice(&datagram[..octets]);
-                Ok(octets)
-            }
-        }
-    }
-
-    pub async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+    /// Takes a datagram of the client from the socket that it has to itself.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is none; `ConnectionRefused` when the client's port is closed.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.path {
-            Path::Own(socket) => socket.send(datagram).await.map(drop),
-            Path::Shared { door, client, .. } => door.send_to(datagram, client).await.map(drop),
+            Path::Own(socket) => socket.recv(buffer),
+            Path::Shared { .. } => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    /// Sends a run of DATA packets, `octets` being its file data.
-    pub async fn send_run(&mut self, run: &Run, octets: &[u8]) -> io::Result<()> {
-        let mut wire = std::mem::take(&mut self.wire);
-        wire.clear();
-        run.datagrams(octets, &mut wire);
-        let sent = self.send_all(&wire, run.datagram_octets()).await;
-        self.wire = wire;
-        sent
+    /// Sends one datagram. `WouldBlock` as an error means, like any other, that it is lost.
+    pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match &self.path {
+            Path::Own(socket) => socket.send(datagram).map(drop),
+            Path::Shared { door, client } => door.send_to(datagram, *client).map(drop),
+        }
     }
 
-    /// Sends datagrams that lie one after the other, all but the last `datagram` octets long.
-    async fn send_all(&mut self, wire: &[u8], datagram: usize) -> io::Result<()> {
-        let batch = datagram * (MOST_OCTETS / datagram).min(MOST_SEGMENTS);
-        for batch in wire.chunks(batch) {
-            if batch.len() > datagram && self.segmentation {
-                match self.send_segmented(batch, datagram).await {
-                    Ok(()) => continue,
-                    Err(error) if cannot_segment(&error) => self.segmentation = false,
-                    Err(error) => return Err(error),
-                }
+    /// Sends a run of DATA packets, `octets` being its file data: straight from there, with the headers between.
+    pub fn send_run(&mut self, run: &Run, octets: &[u8]) -> io::Result<()> {
+        let mut headers = [[0; tftp::DATA_HEADER_OCTETS]; MOST_SEGMENTS];
+        let datagram = run.datagram_octets();
+        let at_once = (MOST_OCTETS / datagram).min(MOST_SEGMENTS);
+        let mut packets = run.packets(octets);
+        let mut left = run.blocks as usize;
+        while left > 0 {
+            let count = left.min(at_once);
+            let mut blocks = [[].as_slice(); MOST_SEGMENTS];
+            for ((header, block), packet) in headers.iter_mut().zip(&mut blocks).take(count).zip(&mut packets) {
+                (*header, *block) = packet;
             }
-            for datagram in batch.chunks(datagram) {
-                self.send(datagram).await?;
+            let mut slices = [IoSlice::new(&[]); 2 * MOST_SEGMENTS];
+            for (pair, (header, block)) in slices.chunks_exact_mut(2).zip(headers.iter().zip(blocks)).take(count) {
+                pair[0] = IoSlice::new(header);
+                pair[1] = IoSlice::new(block);
             }
+            self.send_batch(&slices[..2 * count], datagram)?;
+            left -= count;
         }
         Ok(())
     }
 
-    async fn send_segmented(&self, batch: &[u8], datagram: usize) -> io::Result<()> {
-        let segment = u16::try_from(datagram).map_err(|_| Errno::EINVAL)?;
+    /// Sends datagrams of two slices each, all but the last `datagram` octets long.
+    fn send_batch(&mut self, slices: &[IoSlice<'_>], datagram: usize) -> io::Result<()> {
+        if slices.len() > 2 && self.segmentation {
+            match u16::try_from(datagram)
+                .map_err(|_| Errno::EINVAL.into())
+                .and_then(|size| self.put(slices, Some(size)))
+            {
+                Err(error) if cannot_segment(&error) => self.segmentation = false,
+                result => return result,
+            }
+        }
+        slices.chunks(2).try_for_each(|datagram| self.put(datagram, None))
+    }
+
+    /// One system call. `segment`: the octets of each datagram that the kernel is to cut.
+    fn put(&self, slices: &[IoSlice<'_>], segment: Option<u16>) -> io::Result<()> {
         let (socket, to) = match &self.path {
             Path::Own(socket) => (socket, None),
-            Path::Shared { door, client, .. } => (&**door, Some(SockaddrIn::from(*client))),
+            Path::Shared { door, client } => (&**door, Some(SockaddrIn::from(*client))),
         };
-        let send = || {
-            let control = [ControlMessage::UdpGsoSegments(&segment)];
-            let (octets, flags) = ([IoSlice::new(batch)], MsgFlags::MSG_DONTWAIT);
-            let sent = sendmsg(socket.as_raw_fd(), &octets, &control, flags, to.as_ref());
-            sent.map(drop).map_err(io::Error::from)
-        };
-        socket.async_io(Interest::WRITABLE, send).await
+        let control = segment.as_ref().map(ControlMessage::UdpGsoSegments);
+        sendmsg(socket.as_raw_fd(), slices, control.as_slice(), MsgFlags::MSG_DONTWAIT, to.as_ref())?;
+        Ok(())
     }
 }
 
@@ -145,7 +150,7 @@ impl Origin {
         }
         socket.bind(&SocketAddrV4::new(self.address, port).into())?;
         socket.connect(&client.into())?;
-        UdpSocket::from_std(socket.into())
+        Ok(socket.into())
     }
 
     /// As [`Origin::connect`], from the first of these ports that is free.
@@ -158,17 +163,6 @@ impl Origin {
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "every port of the port range is taken"))
     }
-
-    /// Sends one datagram that nothing follows, from where a transfer would come.
-    pub async fn send_once(&self, client: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
-        let (_, inbox) = channel(1);
-        Link::open(self, client, inbox)?.send(datagram).await
-    }
-}
-
-fn path_mtu(socket: &UdpSocket) -> io::Result<u32> {
-    let mtu = getsockopt(socket, sockopt::IpMtu)?;
-    Ok(mtu.try_into().unwrap_or_default())
 }
 
 /// Whether a device or an old kernel will not cut datagrams for us.

@@ -1,187 +1,242 @@
-//! The octets of one transfer as they go on the wire, read in pieces.
+//! The octets of one transfer as they go on the wire: what is in memory or in the page cache at once, and all else by
+//! way of a helper that may wait for the disk.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use tftp::{Mode, netascii};
+use tftp::{Mode, Run};
 
+use super::shelf::Shelf;
+use super::text::Text;
 use crate::files::Content;
 
-/// Read at once, beyond what is asked for: few enough octets for hundreds of transfers, enough that a block of 512
-/// octets seldom waits for a read.
-const READ_AHEAD: usize = 64 * 1024;
+/// Short runs share a read of so many octets: few enough for thousands of transfers.
+const HELD: usize = 16 << 10;
+/// What a helper reads at once, at least.
+const READ_AHEAD: usize = 64 << 10;
 
-/// A file on its way out. All of its methods may wait for the disk.
+/// A file on its way out.
 #[derive(Debug)]
-pub struct Source {
-    content: Content,
-    mode: Mode,
-    /// Octets of the content read so far.
-    read: u64,
-    /// Octets on the wire that are held: from `start` on, beginning at `head` in the buffer.
-    buffer: Vec<u8>,
-    head: usize,
+pub enum Source {
+    Made(Arc<[u8]>),
+    /// Shared with all others who are sent this file.
+    Shelved(Arc<Vec<u8>>),
+    File(Pieces),
+    Text(Text),
+    /// With a helper.
+    Away,
+}
+
+/// A file that is read in pieces.
+#[derive(Debug)]
+pub struct Pieces {
+    file: File,
+    /// Octets that were read, and where they begin.
+    held: Vec<u8>,
     start: u64,
 }
 
 impl Source {
-    pub fn new(content: Content, mode: Mode) -> Source {
-        Source { content, mode, read: 0, buffer: Vec::new(), head: 0, start: 0 }
-    }
-
-    /// How many octets `size` octets of content are on the wire. Text has to be read for that.
-    pub fn wire_octets(&self, size: u64) -> io::Result<u64> {
-        if self.mode == Mode::Octet {
-            return Ok(size);
+    /// Takes the content of a file to be sent, and says how many octets it is on the wire. May wait for the disk.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn new(content: Content, size: u64, mode: Mode, shelf: &Shelf) -> io::Result<(Source, u64)> {
+        if mode == Mode::Netascii {
+            let text = Text::new(content);
+            let octets = text.wire_octets()?;
+            return Ok((Source::Text(text), octets));
         }
-        let (mut piece, mut at, mut total) = (vec![0; READ_AHEAD], 0, 0);
-        loop {
-            let octets = read_at(&self.content, &mut piece, at)?;
-            if octets == 0 {
-                return Ok(total);
+        let file = match content {
+            Content::Memory(octets) => return Ok((Source::Made(octets), size)),
+            Content::File(file) => file,
+        };
+        Ok(match shelf.take(&file)? {
+            Some(octets) => {
+                let size = octets.len() as u64;
+                (Source::Shelved(octets), size)
             }
-            at += octets as u64;
-            total += netascii::encoded_octets(&piece[..octets]);
+            None => (Source::File(Pieces { file, held: Vec::new(), start: 0 }), size),
+        })
+    }
+
+    /// The file data of a run, if the disk need not be waited for. `scratch`: room for it, for as long as it is needed.
+    pub fn octets<'a>(&'a mut self, run: &Run, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let whole = |octets: &'a [u8]| octets.get(run.offset as usize..run.offset as usize + run.octets);
+        match self {
+            Source::Made(octets) => whole(octets),
+            Source::Shelved(octets) => whole(octets),
+            Source::File(pieces) => pieces.octets(run, scratch),
+            Source::Text(text) => text.held(run.offset, run.octets),
+            Source::Away => None,
         }
     }
 
-    /// What is held of the wire's octets from `offset` on; `None` when [`Source::fill`] has to come first.
-    pub fn held(&self, offset: u64, octets: usize) -> Option<&[u8]> {
-        let from = self.head + usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.buffer.get(from..from.checked_add(octets)?)
-    }
-
-    /// Lets go of what lies before `settled`, then reads at least to `until`, both counted on the wire.
+    /// Sees to it that the file data of a run is held. May wait for the disk.
     ///
     /// # Errors
     /// Those of reading; `UnexpectedEof` when the file has become shorter than it was.
-    pub fn fill(&mut self, settled: u64, until: u64) -> io::Result<()> {
-        let gone = settled.saturating_sub(self.start).min((self.buffer.len() - self.head) as u64);
-        self.buffer.drain(..self.head + gone as usize);
-        self.head = 0;
-        self.start += gone;
-        while self.start + (self.buffer.len() as u64) < until {
-            if self.read_more()? == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file became shorter while it was being sent",
-                ));
-            }
+    pub fn fetch(&mut self, run: &Run) -> io::Result<()> {
+        match self {
+            Source::Made(_) | Source::Shelved(_) | Source::Away => Err(became_shorter()),
+            Source::File(pieces) => pieces.fetch(run),
+            Source::Text(text) => text.fill(run.settled, run.offset + run.octets as u64),
         }
-        Ok(())
-    }
-
-    /// Lets go of what lies before `settled`, at no cost.
-    pub fn settle(&mut self, settled: u64) {
-        let gone = settled.saturating_sub(self.start).min((self.buffer.len() - self.head) as u64);
-        self.head += gone as usize;
-        self.start += gone;
-    }
-
-    fn read_more(&mut self) -> io::Result<usize> {
-        let octets = match self.mode {
-            Mode::Octet => {
-                let end = self.buffer.len();
-                self.buffer.resize(end + READ_AHEAD, 0);
-                let octets = read_at(&self.content, &mut self.buffer[end..], self.read);
-                self.buffer.truncate(end + octets.as_ref().copied().unwrap_or(0));
-                octets?
-            }
-            Mode::Netascii => {
-                let mut piece = vec![0; READ_AHEAD];
-                let octets = read_at(&self.content, &mut piece, self.read)?;
-                netascii::encode(&piece[..octets], &mut self.buffer);
-                octets
-            }
-        };
-        self.read += octets as u64;
-        Ok(octets)
     }
 }
 
-/// Reads some octets at `offset`; 0: the end.
-fn read_at(content: &Content, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    match content {
-        Content::File(file) => loop {
-            match file.read_at(into, offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
+impl Pieces {
+    fn octets<'a>(&'a mut self, run: &Run, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        if run.octets >= HELD && self.place_of(run).is_none() {
+            self.held = Vec::new();
+            if scratch.len() < run.octets {
+                scratch.resize(run.octets, 0);
             }
-        },
-        Content::Memory(octets) => {
-            let rest = usize::try_from(offset).ok().and_then(|offset| octets.get(offset..)).unwrap_or_default();
-            let count = rest.len().min(into.len());
-            into[..count].copy_from_slice(&rest[..count]);
-            Ok(count)
+            let room = &mut scratch[..run.octets];
+            return (read_cached(&self.file, room, run.offset) == run.octets).then_some(room);
         }
+        if self.place_of(run).is_none() {
+            self.held.resize(HELD, 0);
+            self.start = run.offset;
+            let octets = read_cached(&self.file, &mut self.held, run.offset);
+            self.held.truncate(octets);
+        }
+        self.place_of(run).map(|from| &self.held[from..from + run.octets])
     }
+
+    fn place_of(&self, run: &Run) -> Option<usize> {
+        let from = usize::try_from(run.offset.checked_sub(self.start)?).ok()?;
+        (from + run.octets <= self.held.len()).then_some(from)
+    }
+
+    fn fetch(&mut self, run: &Run) -> io::Result<()> {
+        self.held.resize(run.octets.max(READ_AHEAD), 0);
+        self.start = run.offset;
+        let mut filled = 0;
+        while filled < self.held.len() {
+            match self.file.read_at(&mut self.held[filled..], run.offset + filled as u64) {
+                Ok(0) => break,
+                Ok(octets) => filled += octets,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.held.truncate(filled);
+        if filled < run.octets { Err(became_shorter()) } else { Ok(()) }
+    }
+}
+
+pub fn became_shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was being sent")
+}
+
+/// Reads what is in the page cache; 0 when it is not there, or the file system cannot tell.
+fn read_cached(file: &File, into: &mut [u8], offset: u64) -> usize {
+    let slice = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    // SAFETY: the slice is valid for writes of its length, and outlives the call.
+    let octets =
+        unsafe { libc::preadv2(file.as_raw_fd(), &raw const slice, 1, offset as libc::off_t, libc::RWF_NOWAIT) };
+    usize::try_from(octets).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
 
-    fn text(octets: usize) -> Vec<u8> {
-        (0..octets).map(|at| if at % 40 == 39 { b'\n' } else { b'a' + (at % 23) as u8 }).collect()
+    /// A file of this many octets, of which no two blocks are alike.
+    struct Written(PathBuf, Vec<u8>);
+
+    impl Written {
+        fn new(name: &str, octets: usize) -> Written {
+            let path = std::env::temp_dir().join(format!("lanboot-source-{name}-{}", std::process::id()));
+            let content: Vec<u8> = (0..octets).map(|at| (at % 251) as u8).collect();
+            fs::write(&path, &content).unwrap();
+            Written(path, content)
+        }
+
+        fn source(&self) -> Source {
+            let file = Content::File(File::open(&self.0).unwrap());
+            // It has just been written, so it does not come from the shelf.
+            Source::new(file, self.1.len() as u64, Mode::Octet, &Shelf::default()).unwrap().0
+        }
     }
 
-    /// Reads all of it as a transfer in windows of 4 blocks does, going back now and then.
-    fn read_in_windows(source: &mut Source, total: u64, block: u64) -> Vec<u8> {
-        let mut all = Vec::new();
-        let mut settled = 0;
-        while settled < total {
-            let until = total.min(settled + 4 * block);
-            for offset in [settled, until.min(settled + block), settled] {
-                let octets = (until - offset) as usize;
-                if source.held(offset, octets).is_none() {
-                    source.fill(settled, until).unwrap();
-                }
-                assert_eq!(source.held(offset, octets).map(<[u8]>::len), Some(octets));
+    impl Drop for Written {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    fn run(offset: usize, octets: usize) -> Run {
+        Run { first_block: 1, blocks: 1, block_octets: 512, offset: offset as u64, settled: offset as u64, octets }
+    }
+
+    fn read(source: &mut Source, run: &Run) -> io::Result<Vec<u8>> {
+        let mut scratch = Vec::new();
+        if source.octets(run, &mut scratch).is_none() {
+            source.fetch(run)?;
+        }
+        Ok(source.octets(run, &mut scratch).expect("it was fetched").to_vec())
+    }
+
+    #[test]
+    fn runs_of_all_lengths_come_out_as_they_are_in_any_order() {
+        let written = Written::new("any", 300_001);
+        for octets in [1, 512, 1468, HELD - 1, HELD, 64 * 1468] {
+            let mut source = written.source();
+            for offset in [0, octets, 0, 2 * octets, 300_001 - octets, 5000] {
+                let got = read(&mut source, &run(offset, octets)).unwrap();
+                assert!(got == written.1[offset..offset + octets], "{octets} octets at {offset}");
             }
-            all.extend_from_slice(source.held(settled, (until - settled) as usize).unwrap());
-            settled = until;
-            source.settle(settled);
-        }
-        all
-    }
-
-    #[test]
-    fn octets_come_out_as_they_are_in_any_block_size() {
-        let file = text(300_001);
-        for block in [8 * 64, 1468, 65_464] {
-            let mut source = Source::new(Content::Memory(file.clone().into()), Mode::Octet);
-            assert_eq!(source.wire_octets(300_001).unwrap(), 300_001);
-            assert!(read_in_windows(&mut source, 300_001, block) == file, "{block}");
+            assert!(read(&mut source, &run(300_001, 0)).unwrap().is_empty());
         }
     }
 
     #[test]
-    fn text_is_measured_and_written_for_the_wire() {
-        let file = text(300_001);
-        let mut wire = Vec::new();
-        netascii::encode(&file, &mut wire);
-        let mut source = Source::new(Content::Memory(file.into()), Mode::Netascii);
-        let total = source.wire_octets(300_001).unwrap();
-        assert_eq!(total, wire.len() as u64);
-        assert!(read_in_windows(&mut source, total, 512) == wire);
+    fn what_a_helper_fetched_is_there_to_its_end() {
+        let written = Written::new("fetched", 300_001);
+        let (mut source, mut scratch) = (written.source(), Vec::new());
+        source.fetch(&run(1000, 10)).unwrap();
+        let Source::File(Pieces { held, .. }) = &source else { panic!("{source:?}") };
+        assert_eq!(held.len(), READ_AHEAD);
+        assert!(source.octets(&run(1000, READ_AHEAD), &mut scratch) == Some(&written.1[1000..1000 + READ_AHEAD]));
+        assert!(scratch.is_empty(), "no need to read it again");
     }
 
     #[test]
     fn a_file_that_became_shorter_is_an_error() {
-        let mut source = Source::new(Content::Memory(text(1000).into()), Mode::Octet);
-        assert!(source.fill(0, 1000).is_ok());
-        assert_eq!(source.fill(0, 1001).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let written = Written::new("shorter", 100_000);
+        let mut source = written.source();
+        assert!(read(&mut source, &run(98_000, 2000)).is_ok());
+        File::options().write(true).open(&written.0).unwrap().set_len(50_000).unwrap();
+        assert!(read(&mut source, &run(0, 50_000)).is_ok());
+        assert_eq!(read(&mut source, &run(49_000, 1001)).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
-    fn no_more_is_held_than_the_window_and_the_read_ahead() {
-        let mut source = Source::new(Content::Memory(text(10_000_000).into()), Mode::Octet);
-        for settled in (0..9_000_000).step_by(2048) {
-            source.settle(settled);
-            if source.held(settled, 2048).is_none() {
-                source.fill(settled, settled + 2048).unwrap();
-            }
-            assert!(source.buffer.len() <= 2048 + READ_AHEAD, "{} octets", source.buffer.len());
+    fn a_file_that_is_replaced_is_sent_as_it_was() {
+        let written = Written::new("replaced", 100_000);
+        let mut source = written.source();
+        let other = written.0.with_extension("new");
+        fs::write(&other, [0; 10]).unwrap();
+        fs::rename(&other, &written.0).unwrap();
+        assert!(read(&mut source, &run(90_000, 10_000)).unwrap() == written.1[90_000..]);
+    }
+
+    #[test]
+    fn short_runs_hold_little() {
+        let written = Written::new("little", 300_001);
+        let (mut source, mut scratch) = (written.source(), Vec::new());
+        for offset in (0..300_000).step_by(512) {
+            source.octets(&run(offset, 512.min(300_001 - offset)), &mut scratch);
+            let Source::File(Pieces { held, .. }) = &source else { panic!("{source:?}") };
+            assert!(held.capacity() <= HELD, "{}", held.capacity());
         }
     }
 }
