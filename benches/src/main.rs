@@ -18,6 +18,7 @@ mod server;
 mod start_up;
 mod storm_load;
 mod table;
+mod tftp_client;
 mod tftp_load;
 
 use std::error::Error;
@@ -57,7 +58,7 @@ const SUBJECTS: [(&str, Marks, Make); 8] = [
     ("start-up", start_up::MARKS, || Ok(Box::new(StartUp::new()?))),
     ("memory", memory::MARKS, || Ok(Box::new(Memory::new()?))),
     ("dhcp", &[], || Ok(Box::new(DhcpLoad::new()?))),
-    ("tftp", &[], || Ok(Box::new(TftpLoad::new()?))),
+    ("tftp", tftp_load::MARKS, || Ok(Box::new(TftpLoad::new()?))),
     ("http", &[], || Ok(Box::new(HttpLoad::new()?))),
     ("names", &[], || Ok(Box::new(Names::new()?))),
     ("storm", storm_load::MARKS, || Ok(Box::new(Boots::new()?))),

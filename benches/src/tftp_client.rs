@@ -3,7 +3,7 @@
 
 use std::io::IoSliceMut;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -165,7 +165,7 @@ impl<'a> Client<'a> {
             }
             return Ok(());
         }
-        for (datagram, octets) in mailbag.fill(&self.socket)? {
+        for (datagram, octets) in mailbag.fill(self.socket.as_raw_fd())? {
             if self.fetched.is_none() && !self.is_lost() {
                 self.take(&datagram[..octets])?;
             }
@@ -254,7 +254,7 @@ impl<'a> Client<'a> {
         let mut mixed = self.dice;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.ask.loses_one_in > 0 && (mixed ^ (mixed >> 31)) % self.ask.loses_one_in == 0
+        self.ask.loses_one_in > 0 && (mixed ^ (mixed >> 31)).is_multiple_of(self.ask.loses_one_in)
     }
 }
 
@@ -271,9 +271,9 @@ impl Mailbag {
     }
 
     /// The datagrams and how long they are; none when there are none.
-    fn fill(&mut self, socket: &UdpSocket) -> Result<impl Iterator<Item = (&[u8; DATAGRAM], usize)>> {
+    fn fill(&mut self, socket: RawFd) -> Result<impl Iterator<Item = (&[u8; DATAGRAM], usize)>> {
         let mut slices: Vec<_> = self.room.iter_mut().map(|datagram| [IoSliceMut::new(datagram)]).collect();
-        let received = recvmmsg(socket.as_raw_fd(), &mut self.headers, &mut slices, self.flags, None);
+        let received = recvmmsg(socket, &mut self.headers, &mut slices, self.flags, None);
         let lengths: Vec<usize> = match received {
             Ok(received) => received.map(|message| message.bytes).collect(),
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => Vec::new(),

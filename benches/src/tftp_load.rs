@@ -1,35 +1,108 @@
-//! How fast files go out by TFTP, in lock-step and in windows.
+//! How fast files go out by TFTP: a large one to one machine in lock-step and in windows, a loader over a cable that
+//! loses, and the loader to many machines at once.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use tftp::{Mode, Packet, Request};
-
-use crate::bed::{self, Bed, readable};
+use crate::bed::{self, Bed};
 use crate::program::{BOOT_FILE, Bridge, Program};
 use crate::server::{Folder, Server};
 use crate::start_up::ready;
-use crate::table::Table;
+use crate::table::{Mark, Table, percentile};
+use crate::tftp_client::{Ask, Fetched, fetch};
 use crate::{Result, Subject};
 
 const MIB: usize = 1 << 20;
-const INITRD: (&str, usize) = ("initrd.img", 16 * MIB);
+const GB: f64 = 1e9;
+const IMAGE: (&str, usize) = ("image.img", 32 * MIB);
+const KERNEL: (&str, usize) = ("vmlinuz", 8 * MIB);
+/// As large as the loaders of firmware.
+const LOADER: (&str, usize) = (BOOT_FILE, 90_000);
 /// As much as an Ethernet frame holds beside the headers of IPv4, UDP and TFTP.
-const BLKSIZE: usize = 1468;
-const PATIENCE: Duration = Duration::from_secs(2);
+const BLKSIZE: u16 = 1468;
+/// Many small samples of loss, taken at the same time, since each may take seconds.
+const LOSSES: usize = 50;
 
-/// Who agrees to windows larger than one (RFC 7440).
-const WITH_WINDOWS: [Program; 2] = [Program::Lanboot, Program::Atftpd];
+pub const MARKS: &[(&str, Mark)] = &[
+    ("lock-step, MiB/s", Mark::Better(1.0)),
+    ("lock-step, blocks of 512, MiB/s", Mark::Better(1.0)),
+    ("windowsize 16, MiB/s", Mark::AtLeast(3.0, Program::Atftpd)),
+    ("windowsize 64, MiB/s", Mark::AtLeast(8.0, Program::Atftpd)),
+    ("  server's processor time per GB (windowsize 64), s", Mark::AtMost(0.1, Program::Atftpd)),
+    ("90 kB, one packet in 100 lost, p50, ms", Mark::Under(100.0)),
+];
 
 pub struct TftpLoad {
     bed: Bed,
     root: Folder,
+    contents: [Vec<u8>; 3],
+    rounds: u64,
 }
 
 impl TftpLoad {
     pub fn new() -> Result<TftpLoad> {
-        let root = Folder::with_files(&[(BOOT_FILE, 42 << 10), INITRD])?;
-        Ok(TftpLoad { bed: Bed::bridged(&bed::SMALL)?, root })
+        let files = [IMAGE, KERNEL, LOADER];
+        let root = Folder::with_files(&files)?;
+        let [image, kernel, loader] = files.map(|(name, _)| std::fs::read(root.0.join(name)));
+        Ok(TftpLoad { bed: Bed::bridged(&bed::SMALL)?, root, contents: [image?, kernel?, loader?], rounds: 0 })
+    }
+
+    fn measure(&self, program: Program, server: &Server, table: &mut Table) -> Result<()> {
+        let [image, kernel, loader] = &self.contents;
+        let ask = |file: (&'static str, usize), content, blksize, windowsize| Ask {
+            file: file.0,
+            content,
+            blksize,
+            windowsize,
+            loses_one_in: 0,
+            seed: 0,
+        };
+        for (name, ask) in [
+            ("lock-step", ask(KERNEL, kernel, BLKSIZE, 1)),
+            ("lock-step, blocks of 512", ask(KERNEL, kernel, 512, 1)),
+            ("windowsize 4", ask(IMAGE, image, BLKSIZE, 4)),
+            ("windowsize 16", ask(IMAGE, image, BLKSIZE, 16)),
+            ("windowsize 64", ask(IMAGE, image, BLKSIZE, 64)),
+        ] {
+            // Who knows no windows is not asked for them.
+            if ask.windowsize > 1 && [Program::Dnsmasq, Program::TftpdHpa].contains(&program) {
+                continue;
+            }
+            let before = server.processor_time()?;
+            let fetched = fetch(&self.bed, &[ask])?;
+            let used = (server.processor_time()? - before).as_secs_f64();
+            if fetched[0].windowsize != ask.windowsize {
+                return Err(format!("windowsize {} was not granted", ask.windowsize).into());
+            }
+            let octets = ask.content.len() as f64;
+            table.add(&format!("{name}, MiB/s"), program, octets / MIB as f64 / fetched[0].took.as_secs_f64());
+            table.add(&format!("  server's processor time per GB ({name}), s"), program, used / octets * GB);
+        }
+        let asks: Vec<_> = (0..LOSSES as u64)
+            .map(|number| Ask {
+                loses_one_in: 100,
+                seed: self.rounds * LOSSES as u64 + number,
+                ..ask(LOADER, loader, BLKSIZE, 1)
+            })
+            .collect();
+        let fetched = fetch(&self.bed, &asks)?;
+        let times = times(&fetched);
+        table.add("  DATA packets per block (lost)", program, packets_per_block(&fetched));
+        table.add("90 kB, one packet in 100 lost, p50, ms", program, millis(percentile(&times, 0.5)));
+        table.add("90 kB, one packet in 100 lost, p99, ms", program, millis(percentile(&times, 0.99)));
+        for count in [100, 1000] {
+            let asks = vec![ask(LOADER, loader, BLKSIZE, 1); count];
+            let (before, start) = (server.processor_time()?, Instant::now());
+            let fetched = fetch(&self.bed, &asks)?;
+            let took = start.elapsed();
+            let used = (server.processor_time()? - before).as_secs_f64() * 1e3 / count as f64;
+            let times = self::times(&fetched);
+            let (first, last) = (times[0].as_secs_f64(), times[times.len() - 1].as_secs_f64());
+            table.add(&format!("90 kB to {count} at once, to the last, ms"), program, millis(took));
+            table.add(&format!("  slowest over fastest ({count} at once), times"), program, last / first);
+            table.add(&format!("  DATA packets per block ({count} at once)"), program, packets_per_block(&fetched));
+            table.add(&format!("  server's processor time per transfer ({count} at once), ms"), program, used);
+        }
+        Ok(())
     }
 }
 
@@ -42,72 +115,26 @@ impl Subject for TftpLoad {
         for &program in order {
             let server = Server::start(program, &self.bed, Bridge::IsThere, &self.root.0)?;
             ready(&self.bed, program, &server)?;
-            for (window, what) in [(1, "lock-step"), (16, "windowsize 16"), (64, "windowsize 64")] {
-                if window > 1 && !WITH_WINDOWS.contains(&program) {
-                    continue;
-                }
-                let (before, start) = (server.processor_time()?, Instant::now());
-                fetch_tftp(&self.bed, window).map_err(|error| format!("{program:?}: {what}: {error}"))?;
-                let took = start.elapsed().as_secs_f64();
-                let mib = (INITRD.1 / MIB) as f64;
-                table.add(&format!("TFTP, {what}, MiB/s"), program, mib / took);
-                let used = (server.processor_time()? - before).as_secs_f64() * 1e6 / mib;
-                table.add(&format!("  server's processor time per MiB ({what}), µs"), program, used);
-            }
+            self.measure(program, &server, table).map_err(|error| format!("{}: {error}", program.name()))?;
         }
+        self.rounds += 1;
         Ok(())
     }
 }
 
-/// Fetches the initrd as a well-behaved client does (RFC 1350, 2347, 2348, 7440).
-fn fetch_tftp(bed: &Bed, window: usize) -> Result<()> {
-    let socket = bed.udp_client()?;
-    let option = |name: &str, value: usize| (name.to_owned(), value.to_string());
-    let mut options = vec![option("blksize", BLKSIZE)];
-    if window > 1 {
-        options.push(option("windowsize", window));
-    }
-    let rrq = Packet::Rrq(Request { name: INITRD.0.into(), mode: Mode::Octet, options: options.clone() });
-    socket.send_to(&rrq.emit(), (bed.subnet.server, 69))?;
-    let mut buffer = [0; 2048];
-    let (octets, peer) = receive(&socket, &mut buffer)?;
-    match Packet::parse(&buffer[..octets])? {
-        Packet::Oack(agreed) if options.iter().all(|option| agreed.contains(option)) => {}
-        other => return Err(format!("asked for {options:?}, got {other:?}").into()),
-    }
-    acknowledge(&socket, peer, 0)?;
-    // 16 MiB are fewer blocks than the 65 535 that a block number counts.
-    let (mut last, mut got) = (0, 0);
-    loop {
-        let (octets, _) = receive(&socket, &mut buffer)?;
-        let Packet::Data { block, octets } = Packet::parse(&buffer[..octets])? else {
-            return Err("something other than DATA".into());
-        };
-        if block != last + 1 {
-            // Lost on the way; ask for the rest of the window again.
-            acknowledge(&socket, peer, last)?;
-            continue;
-        }
-        last = block;
-        got += octets.len();
-        let done = octets.len() < BLKSIZE;
-        if done || usize::from(block) % window == 0 {
-            acknowledge(&socket, peer, block)?;
-        }
-        if done {
-            return if got == INITRD.1 { Ok(()) } else { Err(format!("{got} octets came").into()) };
-        }
-    }
+/// In ascending order.
+fn times(fetched: &[Fetched]) -> Vec<Duration> {
+    let mut times: Vec<_> = fetched.iter().map(|fetched| fetched.took).collect();
+    times.sort_unstable();
+    times
 }
 
-fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
-    if !readable(socket, PATIENCE) {
-        return Err(format!("silence for {PATIENCE:?}").into());
-    }
-    Ok(socket.recv_from(buffer)?)
+/// Of the loader, as many as came; 1: nothing was sent again.
+fn packets_per_block(fetched: &[Fetched]) -> f64 {
+    let blocks = LOADER.1 / usize::from(BLKSIZE) + 1;
+    fetched.iter().map(|fetched| fetched.packets).sum::<u64>() as f64 / (blocks * fetched.len()) as f64
 }
 
-fn acknowledge(socket: &UdpSocket, peer: SocketAddr, block: u16) -> Result<()> {
-    socket.send_to(&Packet::Ack { block }.emit(), peer)?;
-    Ok(())
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
