@@ -70,8 +70,8 @@ impl TftpLoad {
             let before = server.processor_time()?;
             let fetched = fetch(&self.bed, &[ask])?;
             let used = (server.processor_time()? - before).as_secs_f64();
-            if fetched[0].windowsize != ask.windowsize {
-                return Err(format!("windowsize {} was not granted", ask.windowsize).into());
+            if !fetched[0].whole || fetched[0].windowsize != ask.windowsize {
+                return Err(format!("{name}: {:?}", fetched[0]).into());
             }
             let octets = ask.content.len() as f64;
             table.add(&format!("{name}, MiB/s"), program, octets / MIB as f64 / fetched[0].took.as_secs_f64());
@@ -98,6 +98,8 @@ impl TftpLoad {
             let times = self::times(&fetched);
             let (first, last) = (times[0].as_secs_f64(), times[times.len() - 1].as_secs_f64());
             table.add(&format!("90 kB to {count} at once, to the last, ms"), program, millis(took));
+            let failed = fetched.iter().filter(|fetched| !fetched.whole).count();
+            table.add(&format!("  failed ({count} at once), clients"), program, failed as f64);
             table.add(&format!("  slowest over fastest ({count} at once), times"), program, last / first);
             table.add(&format!("  DATA packets per block ({count} at once)"), program, packets_per_block(&fetched));
             table.add(&format!("  server's processor time per transfer ({count} at once), ms"), program, used);

@@ -16,6 +16,9 @@ use crate::files::{FileError, Found};
 /// A request that comes again this soon after the client was last heard is the network's repetition, not the client's.
 const REPEATS_WITHIN: Duration = Duration::from_secs(1);
 
+/// As much of a packet as tells whether it is an ACK, and of what.
+const ACK_OCTETS: usize = 4;
+
 /// A file that was opened for a client, and the way to it.
 pub struct Opened {
     link: Link,
@@ -127,11 +130,19 @@ impl Session {
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<(), io::Error> {
         match self.link.receive(buffer) {
             Ok(octets) => self.hear(Instant::now(), &buffer[..octets]),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.transfer.handle_unreachable(),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(buffer),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// The client's port is closed. The kernel tells so before it gives out what came earlier: the last ACK, perhaps.
+    fn refused(&mut self, buffer: &mut [u8]) {
+        while let Ok(octets) = self.link.receive(buffer) {
+            self.hear(Instant::now(), &buffer[..octets]);
+        }
+        self.transfer.handle_unreachable();
     }
 
     /// Takes what the client sent.
@@ -177,7 +188,7 @@ impl Session {
                 },
             };
             match sent {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.transfer.handle_unreachable(),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.refused(&mut [0; ACK_OCTETS]),
                 // As good as lost on the way: the timer sends it again.
                 Err(error) => self.send_error = Some(error),
                 Ok(()) => {}
