@@ -33,14 +33,11 @@ use leases::{Clock, LeaseStore, UnixSecs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::net::{ArpSocket, DhcpSocket, EchoSocket, ForwardSocket, PxeSocket, RouterMessage, RouterSocket};
+use crate::net::burst::{Arrivals, BURST};
+use crate::net::{ArpSocket, DhcpSocket, EchoSocket, ForwardSocket, Outbox, PxeSocket, RouterMessage, RouterSocket};
 use crate::report::Reporter;
 pub use changes::{About, LeaseChange};
 use engine::{Effect, Engine};
-
-/// At most this many packets are taken at once: enough to share the price of a wait among a burst, few enough that the
-/// first of them does not wait for the last.
-const BURST: usize = 64;
 
 /// What the service serves.
 #[derive(Clone, Debug)]
@@ -132,6 +129,8 @@ impl DhcpService {
             orders: orders.clone(),
             send_fails: false,
             watchers: Vec::new(),
+            arrivals: Arrivals::new(),
+            outbox: Outbox::new(),
         };
         let run = move || {
             // A fault in here must not look like a quiet network.
@@ -202,6 +201,8 @@ struct Loop {
     /// That sending fails is said once.
     send_fails: bool,
     watchers: Vec<Box<dyn FnMut(LeaseChange) + Send>>,
+    arrivals: Arrivals,
+    outbox: Outbox,
 }
 
 struct LinkState {
@@ -236,7 +237,7 @@ impl Loop {
     }
 
     fn hear(&mut self, at: usize, ready: &ReadyLink, now: Clock, buffer: &mut [u8]) {
-        let Loop { engine, links, reporter, .. } = self;
+        let Loop { engine, links, reporter, arrivals, .. } = self;
         let link = &mut links[at];
         if ready.arp {
             while let Some((address, mac)) = link.sockets.arp.receive() {
@@ -252,12 +253,13 @@ impl Loop {
         if ready.router {
             link.answer_solicitations(reporter);
         }
-        for _ in 0..BURST {
-            if engine.is_busy() {
-                return;
+        if engine.is_busy() {
+            return;
+        }
+        for number in 0..link.sockets.dhcp.receive(arrivals) {
+            if let Some(arrived) = arrivals.arrived(number) {
+                engine.handle(now, at, arrived.octets);
             }
-            let Some(octets) = link.sockets.dhcp.receive(buffer) else { break };
-            engine.handle(now, at, octets);
         }
         for _ in 0..BURST {
             let Some((octets, from)) = link.sockets.pxe.as_ref().and_then(|pxe| pxe.receive(buffer)) else { break };
@@ -325,18 +327,29 @@ impl Loop {
     }
 
     fn act(&mut self) {
+        // The link whose replies are in the box.
+        let mut boxed = 0;
         for effect in self.engine.drain() {
             let result = match effect {
-                Effect::Send { link, reply } => self.links[link].sockets.dhcp.send(&reply),
+                Effect::Send { link, reply } => {
+                    let former = std::mem::replace(&mut boxed, link);
+                    if former != link {
+                        let rest = self.links[former].sockets.dhcp.send(&mut self.outbox);
+                        tell(rest, &mut self.send_fails, &self.reporter);
+                    }
+                    self.links[link].sockets.dhcp.put(reply, &mut self.outbox)
+                }
                 Effect::SendPxe { link, reply } => match &self.links[link].sockets.pxe {
-                    Some(socket) => socket.send(&reply),
+                    Some(socket) => socket.send(&reply).map(|()| 1),
                     None => continue,
                 },
                 Effect::Forward { from, to, octets } => {
-                    self.forward.as_ref().map_or(Ok(()), |socket| socket.send(from, to, &octets))
+                    self.forward.as_ref().map_or(Ok(0), |socket| socket.send(from, to, &octets).map(|()| 1))
                 }
-                Effect::Probe { link, address, how: ConflictCheck::Icmp } => self.links[link].sockets.echo.ask(address),
-                Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address),
+                Effect::Probe { link, address, how: ConflictCheck::Icmp } => {
+                    self.links[link].sockets.echo.ask(address).map(|()| 1)
+                }
+                Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address).map(|()| 1),
                 Effect::Lease(change) => {
                     self.watchers.iter_mut().for_each(|watcher| watcher(change.clone()));
                     continue;
@@ -350,14 +363,10 @@ impl Loop {
                     continue;
                 }
             };
-            match result {
-                Ok(()) => self.send_fails = false,
-                Err(error) if !std::mem::replace(&mut self.send_fails, true) => {
-                    let text = format!("DHCP packets cannot be sent: {error}");
-                    self.reporter.warn(&text, "see whether the interface is still there and up");
-                }
-                Err(_) => {}
-            }
+            tell(result, &mut self.send_fails, &self.reporter);
+        }
+        if let Some(link) = self.links.get(boxed) {
+            tell(link.sockets.dhcp.send(&mut self.outbox), &mut self.send_fails, &self.reporter);
         }
     }
 }
@@ -406,6 +415,19 @@ struct ReadyLink {
     arp: bool,
     echo: bool,
     router: bool,
+}
+
+/// Says once, until some are sent again, that packets cannot be sent. `sent`: how many were.
+fn tell(sent: io::Result<usize>, send_fails: &mut bool, reporter: &Reporter) {
+    match sent {
+        Ok(0) => {}
+        Ok(_) => *send_fails = false,
+        Err(error) if !std::mem::replace(send_fails, true) => {
+            let text = format!("DHCP packets cannot be sent: {error}");
+            reporter.warn(&text, "see whether the interface is still there and up");
+        }
+        Err(_) => {}
+    }
 }
 
 fn clock() -> Clock {

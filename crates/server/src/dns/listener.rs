@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -13,9 +13,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::burst::{BURST, Burst, Replies};
-use super::{Edge, tcp};
+use super::{Burst, Edge, tcp};
 use crate::net::DnsSockets;
+use crate::net::burst::{BURST, Departures, Way};
 
 /// Bursts after which others of this thread have their turn.
 const BURSTS: usize = 8;
@@ -69,26 +69,27 @@ impl Listener {
         self.pending.borrow_mut().push((to, octets));
     }
 
-    pub fn send_pending(&self, replies: &mut Replies) {
+    pub fn send_pending(&self, replies: &mut Departures) {
         let socket = self.udp.get_ref().as_fd();
         for (to, octets) in self.pending.borrow_mut().drain(..) {
             *replies.next() = octets;
-            replies.push(to);
+            replies.push(Way::To(to));
             if replies.is_full() {
-                replies.send(socket);
+                send(replies, socket);
             }
         }
-        replies.send(socket);
+        send(replies, socket);
     }
 
     /// Answers what has come. Returns whether there may be more.
     fn serve(&self, edge: &Edge, burst: &mut Burst) -> bool {
         let socket = self.udp.get_ref().as_fd();
-        let Ok(count) = burst.receive(socket) else { return false };
+        let Burst { arrivals, replies } = burst;
+        let Ok(count) = arrivals.receive(socket) else { return false };
         let now = Instant::now();
         let (mut resolver, mut clients) = (edge.resolver.borrow_mut(), edge.clients.borrow_mut());
         for at in 0..count {
-            let Some((arrived, replies)) = burst.arrived(at) else { continue };
+            let Some(arrived) = arrivals.arrived(at) else { continue };
             if arrived.from.port() == 0 || !clients.admit(arrived.from.ip(), arrived.interface, &edge.reporter) {
                 continue;
             }
@@ -100,15 +101,20 @@ impl Listener {
                 by: self.by,
             };
             if resolver.handle_query(now, &client, arrived.octets, replies.next()) == Handled::Reply {
-                replies.push(arrived.from);
+                replies.push(Way::To(arrived.from));
             }
         }
-        burst.replies.send(socket);
+        send(replies, socket);
         if resolver.has_work() {
             edge.orders.wake();
         }
         count == BURST
     }
+}
+
+/// A reply that cannot be sent is lost, as replies are: who asked asks again.
+fn send(replies: &mut Departures, socket: BorrowedFd<'_>) {
+    let _ = replies.send(socket);
 }
 
 async fn hear(edge: Rc<Edge>, listener: Rc<Listener>) {

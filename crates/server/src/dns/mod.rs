@@ -3,7 +3,6 @@
 //! Queries over UDP are answered in bursts ([`listener`], [`burst`]); what has to be asked elsewhere goes out by sockets
 //! with random ports ([`upstream`]). Tasks of the thread share [`Edge`]; none of them waits while it borrows.
 
-mod burst;
 mod clients;
 mod leases;
 mod listener;
@@ -31,8 +30,8 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local, yield_now};
 
 use crate::dns_log::{DnsLog, DnsNote};
 use crate::net::DnsSockets;
+use crate::net::burst::{Arrivals, Departures};
 use crate::report::Reporter;
-use burst::Burst;
 use clients::Clients;
 pub(crate) use leases::Names;
 use listener::Listener;
@@ -115,6 +114,12 @@ fn seed() -> io::Result<[u8; 32]> {
     if got == octets.len() as isize { Ok(octets) } else { Err(io::Error::last_os_error()) }
 }
 
+/// What came and what is to go, of all sockets of the thread.
+struct Burst {
+    arrivals: Arrivals,
+    replies: Departures,
+}
+
 /// What all tasks of the thread share.
 struct Edge {
     resolver: RefCell<Resolver>,
@@ -153,7 +158,7 @@ impl Edge {
             listeners: RefCell::default(),
             next_listener: Cell::default(),
             told: 0,
-            burst: RefCell::new(Burst::new()),
+            burst: RefCell::new(Burst { arrivals: Arrivals::new(), replies: Departures::new() }),
             interfaces: RefCell::default(),
             servers: RefCell::default(),
             settings: RefCell::default(),

@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::sleep_until;
 
-use super::burst::BURST;
+use crate::net::burst::BURST;
 
 /// Sockets to one server among which chance chooses.
 const CHOICE: u32 = 8;

@@ -10,11 +10,26 @@ use ipnet::Ipv4Net;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::frame::{NOTHING, packet_socket, send_frame, udp};
+use super::burst::{Arrivals, Departures, Way};
+use super::frame::{NOTHING, packet_socket, udp};
 use super::{Interface, OpenError};
 
-/// Room for a burst of requests while a lease is being written: the kernel's default holds a few hundred.
-const RECEIVE_OCTETS: usize = 1 << 20;
+/// Room for what a rack of some thousand machines asks at once when its power returns, while the disk is slow: a request
+/// takes about 1.3 kB of it, and the kernel counts it twice. Without it the kernel holds about 160 and drops the rest, whose
+/// machines ask again only after seconds.
+const RECEIVE_OCTETS: usize = 8 << 20;
+
+/// Replies that leave with one system call, from one socket at a time.
+pub(crate) struct Outbox {
+    datagrams: Departures,
+    frames: Departures,
+}
+
+impl Outbox {
+    pub fn new() -> Outbox {
+        Outbox { datagrams: Departures::new(), frames: Departures::new() }
+    }
+}
 
 pub struct DhcpSocket {
     udp: Socket,
@@ -55,25 +70,39 @@ impl DhcpSocket {
         self.addresses = addresses;
     }
 
-    /// The next datagram; `None` when nothing waits.
-    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-        let octets = nix::sys::socket::recv(self.udp.as_raw_fd(), buffer, MsgFlags::empty()).ok()?;
-        Some(&buffer[..octets])
+    /// Takes the next datagrams; returns how many they are.
+    pub(crate) fn receive(&self, arrivals: &mut Arrivals) -> usize {
+        arrivals.receive(self.udp.as_fd()).unwrap_or(0)
     }
 
-    pub fn send(&self, reply: &Reply) -> io::Result<()> {
-        match reply.to {
-            Destination::Relay(to) => self.send_udp(self.by_our_ports(to), &reply.octets),
-            Destination::Unicast(to) => self.send_udp(self.by_our_ports(to), &reply.octets),
-            Destination::Broadcast => {
-                self.send_udp(SocketAddrV4::new(Ipv4Addr::BROADCAST, self.ports.client), &reply.octets)
-            }
+    /// Puts a reply to those that leave together. They do with [`DhcpSocket::send`], or when they are many.
+    ///
+    /// # Errors
+    /// As [`DhcpSocket::send`].
+    pub(crate) fn put(&self, reply: Reply, out: &mut Outbox) -> io::Result<usize> {
+        let to = match reply.to {
+            Destination::Relay(to) | Destination::Unicast(to) => self.by_our_ports(to),
+            Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, self.ports.client),
             Destination::Hardware { mac, address } => {
                 let from = (self.interface.mac, self.source(address), self.ports.server);
-                let frame = udp(from, (mac, address, self.ports.client), &reply.octets);
-                send_frame(&self.frames, &self.interface, &frame)
+                udp(out.frames.next(), from, (mac, address, self.ports.client), &reply.octets);
+                out.frames.push(Way::Bound);
+                return if out.frames.is_full() { self.send(out) } else { Ok(0) };
             }
-        }
+        };
+        *out.datagrams.next() = reply.octets;
+        out.datagrams.push(Way::From { interface: self.interface.index, address: self.source(*to.ip()), to });
+        if out.datagrams.is_full() { self.send(out) } else { Ok(0) }
+    }
+
+    /// Lets all that was put go. Returns how many went.
+    ///
+    /// # Errors
+    /// What the kernel said of the first that it did not take.
+    pub(crate) fn send(&self, out: &mut Outbox) -> io::Result<usize> {
+        let datagrams = out.datagrams.send(self.udp.as_fd());
+        let frames = out.frames.send(self.frames.as_fd());
+        Ok(datagrams? + frames?)
     }
 
     fn source(&self, to: Ipv4Addr) -> Ipv4Addr {
@@ -90,10 +119,6 @@ impl DhcpSocket {
             other => other,
         };
         SocketAddrV4::new(*to.ip(), port)
-    }
-
-    fn send_udp(&self, to: SocketAddrV4, octets: &[u8]) -> io::Result<()> {
-        send_from(&self.udp, &self.interface, self.source(*to.ip()), to, octets)
     }
 }
 

@@ -52,12 +52,12 @@ fn link_address(interface: &Interface, ethertype: u16) -> libc::sockaddr_ll {
     address
 }
 
-/// A UDP datagram in an Ethernet frame to a client that does not answer ARP yet.
-pub(super) fn udp(from: (Mac, Ipv4Addr, u16), to: (Mac, Ipv4Addr, u16), payload: &[u8]) -> Vec<u8> {
+/// A UDP datagram in an Ethernet frame to a client that does not answer ARP yet, in place of what `frame` holds.
+pub(super) fn udp(frame: &mut Vec<u8>, from: (Mac, Ipv4Addr, u16), to: (Mac, Ipv4Addr, u16), payload: &[u8]) {
     let builder = PacketBuilder::ethernet2(from.0.0, to.0.0).ipv4(from.1.octets(), to.1.octets(), 64).udp(from.2, to.2);
-    let mut frame = Vec::with_capacity(builder.size(payload.len()));
-    builder.write(&mut frame, payload).expect("a DHCP message fits an IPv4 datagram, and a Vec takes every octet");
-    frame
+    frame.clear();
+    frame.reserve(builder.size(payload.len()));
+    builder.write(frame, payload).expect("a DHCP message fits an IPv4 datagram, and a Vec takes every octet");
 }
 
 /// An ARP probe (RFC 5227 section 2.1.1): who has `target`? Asked from no address, so that no cache is touched.
@@ -141,7 +141,8 @@ mod tests {
     #[test]
     fn a_datagram_is_framed_with_checksums() {
         let (us, you) = (Ipv4Addr::new(10, 0, 1, 1), Ipv4Addr::new(10, 0, 1, 200));
-        let frame = udp((MAC, us, 67), (Mac::BROADCAST, you, 68), b"hello");
+        let mut frame = vec![7; 9];
+        udp(&mut frame, (MAC, us, 67), (Mac::BROADCAST, you, 68), b"hello");
         assert_eq!(frame.len(), 14 + 20 + 8 + 5);
         let sum: u32 = frame[14..34].chunks(2).map(|w| u32::from(u16::from_be_bytes([w[0], w[1]]))).sum();
         assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "IPv4 header checksum");

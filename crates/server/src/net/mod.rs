@@ -1,6 +1,7 @@
 //! Opens every socket that clients reach. All of them stay on one interface.
 
 mod arp;
+pub(crate) mod burst;
 mod dhcp;
 mod dns;
 mod echo;
@@ -12,6 +13,7 @@ mod router;
 
 pub use arp::ArpSocket;
 pub use dhcp::DhcpSocket;
+pub(crate) use dhcp::Outbox;
 pub use dns::DnsSockets;
 pub use echo::EchoSocket;
 pub use forward::ForwardSocket;
@@ -122,6 +124,7 @@ pub(crate) fn ip_socket(interface: &Interface) -> Result<OwnedFd, OpenError> {
 /// Sends a DHCP client's message from an interface that may have no address.
 pub(crate) fn send_broadcast(socket: &OwnedFd, interface: &Interface, payload: &[u8]) -> io::Result<()> {
     let from = (interface.mac, Ipv4Addr::UNSPECIFIED, 68);
-    let frame = frame::udp(from, (Mac::BROADCAST, Ipv4Addr::BROADCAST, 67), payload);
+    let mut frame = Vec::new();
+    frame::udp(&mut frame, from, (Mac::BROADCAST, Ipv4Addr::BROADCAST, 67), payload);
     frame::send_frame(socket, interface, &frame)
 }
