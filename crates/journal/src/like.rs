@@ -1,6 +1,7 @@
 //! Names that are known here, to find the one that was meant by another.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use crate::{Event, Step};
 
@@ -12,7 +13,10 @@ const LONGEST: usize = 32;
 const LONG: usize = 8;
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KnownNames(VecDeque<String>);
+pub(crate) struct KnownNames {
+    in_order: VecDeque<Arc<str>>,
+    all: HashSet<Arc<str>>,
+}
 
 impl KnownNames {
     /// Takes note of names that leases and local records have.
@@ -25,20 +29,24 @@ impl KnownNames {
     }
 
     fn add(&mut self, name: &str) {
-        if name.ends_with(".arpa") || self.0.iter().any(|known| known == name) {
+        if name.ends_with(".arpa") || self.all.contains(name) {
             return;
         }
-        if self.0.len() == MOST {
-            self.0.pop_front();
+        if self.in_order.len() == MOST
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.all.remove(&oldest);
         }
-        self.0.push_back(name.to_owned());
+        let name: Arc<str> = name.into();
+        self.in_order.push_back(name.clone());
+        self.all.insert(name);
     }
 
     /// The name that is nearly this one.
     pub(crate) fn like(&self, name: &str) -> Option<&str> {
         let label = first_label(name);
         let most = if label.len() >= LONG { 2 } else { 1 };
-        let near = |known: &&String| {
+        let near = |known: &&Arc<str>| {
             let other = first_label(known);
             let faults = faults(label.as_bytes(), other.as_bytes(), most);
             // Machines that are counted are not each other's faults.
@@ -47,7 +55,7 @@ impl KnownNames {
         if label.len() < 3 || label.len() > LONGEST {
             return None;
         }
-        self.0.iter().rev().find(near).map(String::as_str)
+        self.in_order.iter().rev().find(near).map(|name| &**name)
     }
 }
 
@@ -110,6 +118,6 @@ mod tests {
     fn the_newest_names_are_kept() {
         let mut known = KnownNames::default();
         (0..600).for_each(|n| known.add(&format!("abcdefghijkl{}", char::from_u32(0x4e00 + n).unwrap())));
-        assert_eq!(known.0.len(), MOST);
+        assert_eq!((known.in_order.len(), known.all.len()), (MOST, MOST));
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct LookUps {
     /// The names of the line that tells of those found last, and its number.
     run: Option<(usize, Vec<String>)>,
     told: Vec<(String, Unresolved)>,
-    failed: Option<Failed>,
+    failed: Option<Box<Failed>>,
 }
 
 /// A look-up that failed, after which the boot has not been seen to go on.
@@ -65,7 +65,12 @@ impl Failed {
 
 impl LookUps {
     pub(crate) fn failed(&self) -> Option<&Failed> {
-        self.failed.as_ref()
+        self.failed.as_deref()
+    }
+
+    /// Seconds of silence after which the last failure has stopped the boot.
+    pub(crate) fn patience(&self) -> Option<u64> {
+        self.failed().map(Failed::patience)
     }
 
     fn has_found(&mut self, name: &str, local: bool) -> bool {
@@ -143,7 +148,8 @@ impl Boot {
         if is_address(kind) && !is_optional {
             let same = self.lookups.failed.as_ref().filter(|failed| failed.name == *name);
             let at = same.map_or(event.at, |failed| failed.at);
-            self.lookups.failed = Some(Failed { name: name.clone(), why: why.clone(), at, like: like.clone() });
+            let failed = Failed { name: name.clone(), why: why.clone(), at, like: like.clone() };
+            self.lookups.failed = Some(Box::new(failed));
         }
         if !self.lookups.is_news(name, why) {
             return None;

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use mac::Mac;
 use serde::Serialize;
 
 use crate::lookups::Failed;
 use crate::timeline::millis_between;
-use crate::words::{clean, seconds};
-use crate::{Boot, Protocol, Role, Stage, Step, console};
+use crate::words::{clean, general, seconds};
+use crate::{Boot, Protocol, Role, Stage, Step, console, lookup};
 
 /// A boot that has been silent for longer than it should be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,7 +22,7 @@ pub struct Stuck {
 }
 
 /// Where a boot stands still, to be told once.
-#[derive(PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Standstill {
     started: Timestamp,
     waiting: Waiting,
@@ -360,6 +361,44 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    /// What many machines at once have in common that wait for this.
+    fn kind(&self, machine: Mac) -> String {
+        match self {
+            Waiting::Nothing => String::new(),
+            Waiting::FirstPacket => "switched on, but asked for no address".to_owned(),
+            Waiting::OurOffer { because: None } => "asked for an address and got no answer".to_owned(),
+            Waiting::OurOffer { because: Some(because) } => {
+                format!("got no address: {}", general(&clean(because), machine))
+            }
+            Waiting::Request { .. } => "did not take the address that was offered".to_owned(),
+            Waiting::Elsewhere { .. } => "took no address from another server".to_owned(),
+            Waiting::BootServer { .. } => "did not come to port 4011 for what to boot".to_owned(),
+            Waiting::BootFile { file, .. } => {
+                let protocol = if file.starts_with("http") { "HTTP" } else { "TFTP" };
+                format!("have an address, but no {protocol} request came for {}", general(&clean(file), machine))
+            }
+            Waiting::Policy { stage: Stage::Ipxe, .. } => "run iPXE and were told nothing to boot".to_owned(),
+            Waiting::Policy { .. } => "have an address, but no boot file".to_owned(),
+            Waiting::Transfer { file } => format!("asked for the size of {} only", clean(file)),
+            Waiting::Retry { because, .. } => {
+                format!("their transfer broke off, and they did not try again: {}", general(&clean(because), machine))
+            }
+            Waiting::Found { file, needed: true } => {
+                format!("asked for {}, which is not there", general(&clean(file), machine))
+            }
+            Waiting::Found { .. } => "asked for a file that is not there, and for nothing since".to_owned(),
+            Waiting::Ipxe { loader } => format!("fetched {}, but iPXE never asked for an address", clean(loader)),
+            Waiting::LoaderFiles { loader } => format!("fetched {} and nothing after it", clean(loader)),
+            Waiting::Kernel { script } => format!("fetched {}, but no kernel", general(&clean(script), machine)),
+            Waiting::Choice { file } => format!("fetched {}, but no kernel yet", general(&clean(file), machine)),
+            Waiting::Initrd => "have their kernel; nothing heard since".to_owned(),
+            Waiting::Os => "have their kernel and initrd; nothing heard since".to_owned(),
+            Waiting::Report => "their kernel started; nothing says that their system is up".to_owned(),
+        }
+    }
+}
+
 /// Whether a loader goes on with a DHCP exchange of its own, told from the names that iPXE's binaries have.
 fn is_ipxe(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file);
@@ -370,6 +409,30 @@ impl Boot {
     /// Where the boot stopped and the likely causes, when it has been silent for too long by `now`.
     pub fn stuck(&self, now: Timestamp) -> Option<Stuck> {
         self.stuck_at_name(now).or_else(|| self.stuck_without_step(now))
+    }
+
+    /// What many stuck machines have in common, with the likeliest cause.
+    pub(crate) fn stuck_kind(&self, now: Timestamp) -> Option<(String, Option<Cow<'static, str>>)> {
+        let cause = self.stuck(now)?.causes.into_iter().next();
+        let kind = match self.stuck_at_name(now).and(self.lookups.failed()) {
+            Some(failed) => {
+                format!("cannot look up {}: {}", clean(&failed.name), lookup::reason(&failed.name, &failed.why))
+            }
+            None => self.waiting.kind(self.machine),
+        };
+        Some((kind, cause))
+    }
+
+    /// When it is to be looked at, unless something happens until then: it may be stuck from then on.
+    pub(crate) fn patience_ends(&self) -> Option<Timestamp> {
+        let of_step = self.waiting.row().map(|Row(secs, _)| *secs);
+        let secs = of_step.into_iter().chain(self.lookups.patience()).min()?;
+        Some(self.last + SignedDuration::from_secs(i64::try_from(secs).ok()?))
+    }
+
+    /// Whether this standstill was told of.
+    pub(crate) fn is_told_stuck(&self) -> bool {
+        self.told_stuck.as_ref().is_some_and(|told| told.is_of(self))
     }
 
     fn stuck_without_step(&self, now: Timestamp) -> Option<Stuck> {

@@ -21,6 +21,8 @@ pub struct Style {
     /// Whether the terminal shows more than ASCII.
     pub unicode: bool,
     pub time_zone: TimeZone,
+    /// Whether what was written can be written over: many machines at once are then shown in place.
+    pub in_place: bool,
     /// Columns that a line may take. What matters goes on in the next line, whatever else is longer is
     /// shortened.
     pub width: usize,
@@ -34,8 +36,10 @@ impl Style {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         // The first that is set decides (POSIX, locale(7)).
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
+        let in_place = out.is_terminal() && set("TERM").is_none_or(|term| term != "dumb");
         Style {
-            colour: out.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
+            colour: in_place && set("NO_COLOR").is_none(),
+            in_place,
             unicode: locale.contains("utf-8") || locale.contains("utf8"),
             time_zone: TimeZone::system(),
             width: terminal_size_of(out)
@@ -45,7 +49,7 @@ impl Style {
 
     /// Neither colour nor signs beyond ASCII, and UTC: for files and tests.
     pub fn plain() -> Style {
-        Style { colour: false, unicode: false, time_zone: TimeZone::UTC, width: WIDEST }
+        Style { colour: false, unicode: false, in_place: false, time_zone: TimeZone::UTC, width: WIDEST }
     }
 
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
@@ -84,13 +88,28 @@ impl Style {
     /// The text as it goes below and beside what stands left of `column`, coloured: shortened, or in several lines where
     /// nothing of it may be lost.
     pub(crate) fn flow(&self, column: usize, tone: Tone, text: &str) -> String {
-        let width = self.width.saturating_sub(column);
-        let lines = match tone {
-            Tone::Good | Tone::Warn | Tone::Bad => wrap(text, width),
-            Tone::Quiet | Tone::Plain => vec![self.clip(text, width)],
-        };
+        match tone {
+            Tone::Good | Tone::Warn | Tone::Bad => self.flow_whole(column, tone, text),
+            Tone::Quiet | Tone::Plain => self.tone(tone, &self.clip(text, self.width.saturating_sub(column))),
+        }
+    }
+
+    /// The same, where nothing may be lost whatever the tone.
+    pub(crate) fn flow_whole(&self, column: usize, tone: Tone, text: &str) -> String {
+        let lines = wrap(text, self.width.saturating_sub(column));
         let lines: Vec<String> = lines.iter().map(|line| self.tone(tone, line)).collect();
         lines.join(&format!("\n{}", " ".repeat(column)))
+    }
+
+    /// A bar of `share` of `width` columns; what is not nothing is seen.
+    pub(crate) fn bar(&self, share: f64, width: usize) -> String {
+        const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+        let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).ceil() as usize;
+        if self.unicode {
+            format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+        } else {
+            "#".repeat(eighths.div_ceil(8))
+        }
     }
 
     pub(crate) fn times(&self, count: u32) -> String {

@@ -1,29 +1,31 @@
 //! The live view and the finished story, as text for a terminal.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use mac::Mac;
 
+use crate::crowd::Crowd;
+use crate::crowd_text;
 use crate::failures::{Failure, Failures};
 use crate::line::{Line, Tone};
-use crate::record::gap;
 use crate::run::Run;
-use crate::stuck::Standstill;
 use crate::style::{BOLD, DIM, MACHINES, YELLOW};
 use crate::timeline::millis_between;
 use crate::words::{octets, seconds, wrap};
-use crate::{Boot, Event, Follower, Heard, Outcome, Reached, Stuck, Style, Timeline};
+use crate::{Boot, Event, Outcome, Reached, Size, Step, Stuck, Style, Timeline};
 
-/// How often the live view looks for machines that have gone silent.
-const CHECK: Duration = Duration::from_secs(1);
 /// Small files and missing names are summed up when the machine has asked for none in this time.
 const RUN_PAUSE_MILLIS: u64 = 1000;
 /// The same line about a machine without a boot is shown once in this time.
 const REPEAT_SECS: i64 = 60;
+/// More machines than this within so many seconds are told of together.
+const MANY: usize = 20;
+const MANY_SECS: i64 = 5;
+/// Where nothing can be written over, their figures come this often, in seconds.
+const FIGURES_SECS: i64 = 10;
+/// The same line about the host is shown so often while they boot; then it is counted.
+const MOST_ALIKE: u32 = 3;
 const MOST_STRAYS: usize = 4096;
 const TOPIC_WIDTH: usize = 8;
 const LONGEST_NAME: usize = 24;
@@ -40,13 +42,19 @@ pub struct Terminal {
     names: HashMap<Mac, String>,
     name_width: usize,
     timeline: Timeline,
-    /// What each machine was told to be waiting for in vain, and in which boot, by its start.
-    told_stuck: HashMap<Mac, Standstill>,
     failures: Failures,
     /// Small files and missing names of which the first is shown, and the start of the boot.
     runs: HashMap<Mac, (Timestamp, Run)>,
     /// The last line about each machine without a boot.
     strays: HashMap<Mac, (String, Timestamp)>,
+    /// Machines heard of in the last seconds, and when.
+    lately: HashMap<Mac, i64>,
+    /// Those that boot at once, while they are too many for a line each.
+    crowd: Option<Box<Crowd>>,
+    /// When figures are to be written next, in seconds.
+    figures_due: i64,
+    /// How often the host's lines came while many boot.
+    alike: HashMap<String, u32>,
 }
 
 impl Terminal {
@@ -60,7 +68,10 @@ impl Terminal {
             names,
             name_width: longest.unwrap_or(MAC_WIDTH).max(OURSELVES.len()),
             timeline: Timeline::new(),
-            told_stuck: HashMap::new(),
+            lately: HashMap::new(),
+            crowd: None,
+            figures_due: 0,
+            alike: HashMap::new(),
             failures: Failures::default(),
             runs: HashMap::new(),
             strays: HashMap::new(),
@@ -72,6 +83,9 @@ impl Terminal {
     pub fn line(&mut self, event: &Event) -> Option<String> {
         if event.machine.is_some_and(|machine| !self.names.contains_key(&machine)) {
             self.name_width = self.name_width.max(MAC_WIDTH);
+        }
+        if let Some(begun) = self.gather(event) {
+            return begun;
         }
         let told = self.timeline.push(event);
         self.failures.hear(event);
@@ -99,8 +113,56 @@ impl Terminal {
         Some(drawn.join("\n"))
     }
 
-    /// What is to be shown because time has passed: small files and missing names of late, summed up, and machines that
-    /// have gone silent, each silence once.
+    /// Whether the event is one of many machines' that boot at once: then what is to be shown of it, mostly nothing.
+    fn gather(&mut self, event: &Event) -> Option<Option<String>> {
+        let second = event.at.as_second();
+        if let Some(crowd) = &mut self.crowd {
+            let boot = self.timeline.follow(event);
+            crowd.hear(event, boot);
+            return Some(if event.machine.is_none() { self.own(event) } else { None });
+        }
+        self.lately.insert(event.machine?, second);
+        if self.lately.len() > MANY {
+            self.lately.retain(|_, heard| second - *heard < MANY_SECS);
+        }
+        if self.lately.len() <= MANY {
+            return None;
+        }
+        let mut crowd = Box::new(Crowd::new(event.at));
+        for machine in self.lately.drain().map(|(machine, _)| machine) {
+            self.timeline.boot(machine).into_iter().for_each(|boot| crowd.adopt(boot));
+        }
+        let boot = self.timeline.follow(event);
+        crowd.hear(event, boot);
+        let machines: Vec<Mac> = self.runs.keys().copied().collect();
+        let mut lines: Vec<String> = machines.into_iter().filter_map(|machine| self.end_run(machine)).collect();
+        let text = format!("more than {MANY} at once: told of together until it is calm");
+        lines.push(self.draw(None, None, &Line::new(event.at, crowd_text::MACHINES, text)));
+        self.crowd = Some(crowd);
+        self.figures_due = second + FIGURES_SECS;
+        Some(Some(lines.join("\n")))
+    }
+
+    /// A line about the host, while many machines boot.
+    fn own(&mut self, event: &Event) -> Option<String> {
+        let line = Line::of(event).filter(|_| !matches!(event.step, Step::LookedUp { .. }))?;
+        let times = self.alike.entry(line.text.clone()).or_default();
+        *times += 1;
+        (*times <= MOST_ALIKE).then(|| self.draw(None, None, &line))
+    }
+
+    /// So many events were not seen: they came faster than they could be read.
+    pub fn missed(&mut self, at: Timestamp, events: u64) -> Option<String> {
+        if let Some(crowd) = &mut self.crowd {
+            crowd.missed += events;
+            return None;
+        }
+        let text = format!("{events} events came too fast and are missing here");
+        Some(self.draw(None, None, &Line::new(at, "warning", text).tone(Tone::Warn)))
+    }
+
+    /// What is to be shown because time has passed: small files and missing names of late, summed up, machines that
+    /// have gone silent, each silence once, and of many machines at once the figures.
     pub fn due(&mut self, now: Timestamp) -> Vec<String> {
         let mut paused: Vec<(Timestamp, Mac)> = self.runs.iter().map(|(mac, (_, run))| (run.until(), *mac)).collect();
         paused.retain(|(until, _)| millis_between(*until, now) >= RUN_PAUSE_MILLIS);
@@ -108,30 +170,62 @@ impl Terminal {
         let mut lines: Vec<String> = paused.into_iter().filter_map(|(_, machine)| self.end_run(machine)).collect();
         lines.extend(self.failed_look_ups(now, false));
         lines.extend(self.stalls(now));
+        lines.extend(self.figures(now));
         lines
     }
 
     fn stalls(&mut self, now: Timestamp) -> Vec<String> {
-        let told = |boot: &Boot| self.told_stuck.get(&boot.machine).is_some_and(|told| told.is_of(boot));
-        let silent = self.timeline.boots().filter(|boot| !told(boot));
-        let mut stalls: Vec<(&Boot, Stuck)> = silent.filter_map(|boot| Some((boot, boot.stuck(now)?))).collect();
-        stalls.sort_by_key(|(boot, _)| (boot.last, boot.machine));
-        // Names that nobody can look up stop all machines at once.
-        let shown = stalls.iter().filter(|(boot, _)| self.failures.shows_stall(now, boot));
-        let shown: Vec<&(&Boot, Stuck)> = shown.collect();
-        let lines = shown.iter().map(|(boot, stuck)| self.draw_stuck(now, boot.machine, boot.started, stuck)).collect();
-        let tell = stalls.iter().map(|(boot, _)| (boot.machine, Standstill::of(boot)));
-        let tell: Vec<_> = tell.collect();
-        self.told_stuck.retain(|machine, _| self.timeline.boot(*machine).is_some());
-        self.told_stuck.extend(tell);
+        let stalled = self.timeline.stalled(now);
+        let mut lines = Vec::new();
+        for machine in stalled {
+            self.timeline.told_stuck(machine);
+            let Some(boot) = self.timeline.boot(machine) else { continue };
+            let Some(stuck) = boot.stuck(now) else { continue };
+            match &mut self.crowd {
+                Some(crowd) => crowd.stuck(boot, now),
+                // Names that nobody can look up stop all machines at once.
+                None if !self.failures.shows_stall(now, boot) => {}
+                None => lines.push(self.draw_stuck(now, machine, boot.started, &stuck)),
+            }
+        }
         lines
+    }
+
+    /// What many machines at once have come to, where it is time to say so.
+    fn figures(&mut self, now: Timestamp) -> Vec<String> {
+        let Some(crowd) = &mut self.crowd else { return Vec::new() };
+        let (name, style) = (|mac| name_of(&self.names, mac), &self.style);
+        if crowd.is_over(now) {
+            let lines = crowd_text::end(crowd, now, style, &name);
+            self.crowd = None;
+            self.alike.clear();
+            return lines;
+        }
+        if style.in_place || now.as_second() < self.figures_due {
+            return Vec::new();
+        }
+        self.figures_due = now.as_second() + FIGURES_SECS;
+        let lines = crowd_text::lines(crowd, now, &name);
+        lines.iter().map(|line| self.draw(None, None, line)).collect()
+    }
+
+    /// What is to stand below all other lines and to be written over by the next: many machines at once, in figures.
+    /// Nothing while it is calm, and where nothing can be written over.
+    pub fn frame(&self, now: Timestamp, size: Size) -> Vec<String> {
+        let Some(crowd) = self.crowd.as_ref().filter(|_| self.style.in_place) else { return Vec::new() };
+        crowd_text::frame(crowd, now, &self.style, size, &|mac| name_of(&self.names, mac))
     }
 
     /// What is to be shown when no more will happen.
     pub fn finish(&mut self) -> Vec<String> {
         let machines: Vec<Mac> = self.runs.keys().copied().collect();
         let mut lines: Vec<String> = machines.into_iter().filter_map(|machine| self.end_run(machine)).collect();
-        lines.extend(self.failed_look_ups(Timestamp::now(), true));
+        let now = Timestamp::now();
+        lines.extend(self.failed_look_ups(now, true));
+        if let Some(crowd) = self.crowd.take() {
+            let end = crowd.newest;
+            lines.extend(crowd_text::end(&crowd, end, &self.style, &|mac| name_of(&self.names, mac)));
+        }
         lines
     }
 
@@ -218,7 +312,11 @@ impl Terminal {
     fn draw(&self, machine: Option<Mac>, started: Option<Timestamp>, line: &Line) -> String {
         let text = format!("{}{}", self.style.sign(line.tone), line.text);
         let mut drawn = self.head(line.at, machine, started, line.topic, line.tone);
-        drawn.push_str(&self.style.flow(self.text_column(), line.tone, &text));
+        let column = self.text_column();
+        drawn.push_str(&match line.topic {
+            crowd_text::MACHINES => self.style.flow_whole(column, line.tone, &text),
+            _ => self.style.flow(column, line.tone, &text),
+        });
         if let Some(hint) = &line.hint {
             drawn.push('\n');
             drawn.push_str(&self.hint(self.text_column(), hint));
@@ -258,7 +356,7 @@ impl Terminal {
 
     fn label(&self, machine: Option<Mac>) -> String {
         let Some(machine) = machine else { return self.style.paint(DIM, &pad(OURSELVES, self.name_width)) };
-        let name = self.names.get(&machine).cloned().unwrap_or_else(|| machine.to_string());
+        let name = name_of(&self.names, machine);
         // Neighbours often differ in the last octet only, and so get different colours.
         let colour = MACHINES[usize::from(machine.0[5]) % MACHINES.len()];
         self.style.paint(colour, &pad(&name, self.name_width))
@@ -300,6 +398,10 @@ impl Terminal {
     }
 }
 
+fn name_of(names: &HashMap<Mac, String>, machine: Mac) -> String {
+    names.get(&machine).cloned().unwrap_or_else(|| machine.to_string())
+}
+
 fn reached(reached: Reached) -> &'static str {
     match reached {
         Reached::Started => "power-on",
@@ -329,52 +431,4 @@ fn elapsed(from: Timestamp, to: Timestamp) -> String {
 
 fn pad(text: &str, width: usize) -> String {
     format!("{text:width$}")
-}
-
-/// The event as `--log json` shows it: one JSON object, without a line end.
-pub fn json_line(event: &Event) -> String {
-    serde_json::to_string(event).expect("an event has only text keys")
-}
-
-/// Shows what happens until the journal is gone.
-///
-/// # Errors
-/// When `out` takes no more, e.g. a closed pipe.
-pub fn print_live(follower: &Follower, mut terminal: Terminal, mut out: impl Write) -> io::Result<()> {
-    let mut looked = Instant::now();
-    loop {
-        match follower.next_within(CHECK) {
-            Ok(Heard::Event(event)) => show(&mut out, terminal.line(&event))?,
-            Ok(Heard::Skipped(missing)) => show(&mut out, terminal.line(&gap(missing)))?,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return show(&mut out, terminal.finish()),
-        }
-        if looked.elapsed() >= CHECK {
-            looked = Instant::now();
-            show(&mut out, terminal.due(Timestamp::now()))?;
-        }
-    }
-}
-
-fn show(out: &mut impl Write, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
-    for line in lines {
-        writeln!(out, "{line}")?;
-    }
-    out.flush()
-}
-
-/// [`print_live`] for `--log json`: one object a line.
-///
-/// # Errors
-/// When `out` takes no more.
-pub fn print_json(follower: Follower, mut out: impl Write) -> io::Result<()> {
-    for heard in follower {
-        let line = match heard {
-            Heard::Event(event) => json_line(&event),
-            Heard::Skipped(missing) => json_line(&gap(missing)),
-        };
-        writeln!(out, "{line}")?;
-        out.flush()?;
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! Joins events into stories: one [`Boot`] for each attempt of a machine.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use crate::like::KnownNames;
 use crate::line::{Line, Tone, asker, beside, elsewhere, granted, ipxe_failure, protocol_topic};
 use crate::lookups::LookUps;
 use crate::run::{Run, is_incidental};
-use crate::stuck::Waiting;
+use crate::stuck::{Standstill, Waiting};
 use crate::words::{clean, octets};
 use crate::{Event, Role, Stage, Step};
 
@@ -25,8 +26,8 @@ const MOST_LINES: usize = 250;
 /// Short lines of a console this close together are one line of the story, as far as they fit.
 const ONE_LINE_MILLIS: u64 = 5000;
 const ONE_LINE_CHARS: usize = 80;
-/// Machines whose current boot is kept.
-const MOST_MACHINES: usize = 4096;
+/// Machines whose current boot is kept; a few hundred octets each while many boot at once.
+const MOST_MACHINES: usize = 32_768;
 
 /// One attempt of one machine to boot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -56,7 +57,13 @@ pub struct Boot {
     boot_file: Option<String>,
     /// The small files and missing names under way, and their line.
     #[serde(skip)]
-    run: Option<(usize, Run)>,
+    run: Option<Box<(usize, Run)>>,
+    /// What was told of its silence.
+    #[serde(skip)]
+    pub(crate) told_stuck: Option<Box<Standstill>>,
+    /// When the timeline looks whether it is silent.
+    #[serde(skip)]
+    alarm: Option<Timestamp>,
 }
 
 /// The DHCP exchange under way: DISCOVER to ACK are one line.
@@ -107,6 +114,8 @@ pub enum Outcome {
 #[derive(Default)]
 pub struct Timeline {
     current: HashMap<Mac, Boot>,
+    /// When to look at whom. Of one machine there may be several: the one that its boot knows of counts.
+    alarms: BinaryHeap<Reverse<(Timestamp, Mac)>>,
     known: KnownNames,
     /// The boots that came before, in the order they ended; only when asked for.
     finished: Option<Vec<Boot>>,
@@ -147,24 +156,74 @@ impl Timeline {
         let alone = |event| Told { started: None, line: line(event), incidental: false };
         self.known.hear(event);
         let Some(machine) = event.machine else { return alone(event) };
+        self.begin_with(machine, event);
+        let Some(boot) = self.current.get_mut(&machine) else { return alone(event) };
+        let incidental = is_incidental(&event.step) && !boot.needs(&event.step);
+        let told = Told { started: Some(boot.started), line: boot.take(event, &self.known), incidental };
+        self.look_later(machine);
+        told
+    }
+
+    /// Takes in the next event without a word: what became of the boot is all that is kept. Returns its machine's boot.
+    pub(crate) fn follow(&mut self, event: &Event) -> Option<&Boot> {
+        self.known.hear(event);
+        let machine = event.machine?;
+        self.begin_with(machine, event);
+        self.current.get_mut(&machine)?.take_quietly(event, &self.known);
+        self.look_later(machine);
+        self.current.get(&machine)
+    }
+
+    /// Begins a boot, where this event is the first of one.
+    fn begin_with(&mut self, machine: Mac, event: &Event) {
         let begins = match self.current.get(&machine) {
             Some(boot) => boot.is_over_before(event),
             None => begins_a_boot(&event.step),
         };
-        if begins && let Some(mut before) = self.current.insert(machine, Boot::new(machine, event.at)) {
+        if !begins {
+            return;
+        }
+        if let Some(mut before) = self.current.insert(machine, Boot::new(machine, event.at)) {
             before.restarted();
             if let Some(finished) = &mut self.finished {
                 finished.push(before);
             }
         }
-        match self.current.get_mut(&machine) {
-            Some(boot) => {
-                let incidental = is_incidental(&event.step) && !boot.needs(&event.step);
-                let told = Told { started: Some(boot.started), line: boot.take(event, &self.known), incidental };
-                self.forget_the_oldest();
-                told
+        self.forget_the_oldest();
+    }
+
+    /// Sees to it that the boot is looked at when its patience ends.
+    fn look_later(&mut self, machine: Mac) {
+        let Some(boot) = self.current.get_mut(&machine) else { return };
+        let Some(end) = boot.patience_ends() else { return };
+        // An alarm that is too early is put off when it rings.
+        if boot.alarm.is_none_or(|alarm| alarm > end) {
+            boot.alarm = Some(end);
+            self.alarms.push(Reverse((end, machine)));
+        }
+    }
+
+    /// The machines that are stuck by now and were not told of, the one that was heard of first before the others.
+    pub(crate) fn stalled(&mut self, now: Timestamp) -> Vec<Mac> {
+        let mut stalled = Vec::new();
+        while let Some(Reverse((at, machine))) = self.alarms.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.alarms.pop();
+            let Some(boot) = self.current.get_mut(&machine).filter(|boot| boot.alarm == Some(at)) else { continue };
+            boot.alarm = None;
+            match boot.patience_ends() {
+                Some(end) if end > now => self.look_later(machine),
+                Some(_) if !boot.is_told_stuck() && boot.stuck(now).is_some() => stalled.push((boot.last, machine)),
+                _ => {}
             }
-            None => alone(event),
+        }
+        stalled.sort_unstable();
+        stalled.into_iter().map(|(_, machine)| machine).collect()
+    }
+
+    /// That this machine stands still has been told.
+    pub(crate) fn told_stuck(&mut self, machine: Mac) {
+        if let Some(boot) = self.current.get_mut(&machine) {
+            boot.told_stuck = Some(Box::new(Standstill::of(boot)));
         }
     }
 
@@ -178,13 +237,19 @@ impl Timeline {
         self.current.values()
     }
 
+    /// Makes room for many at once: those that wait for nothing go first, then those not heard of for longest.
     fn forget_the_oldest(&mut self) {
-        if self.current.len() > MOST_MACHINES
-            && let Some(oldest) = self.current.values().min_by_key(|boot| boot.last).map(|boot| boot.machine)
-            && let Some(boot) = self.current.remove(&oldest)
-            && let Some(finished) = &mut self.finished
-        {
-            finished.push(boot);
+        if self.current.len() <= MOST_MACHINES {
+            return;
+        }
+        let key = |boot: &Boot| (boot.waiting != Waiting::Nothing, boot.last, boot.machine);
+        let mut keys: Vec<_> = self.current.values().map(key).collect();
+        let (_, last, _) = keys.select_nth_unstable(MOST_MACHINES / 8);
+        let last = *last;
+        let old = self.current.extract_if(|_, boot| key(boot) <= last).map(|(_, boot)| boot);
+        match &mut self.finished {
+            Some(finished) => finished.extend(old),
+            None => old.for_each(drop),
         }
     }
 }
@@ -216,6 +281,8 @@ impl Boot {
             exchange: None,
             boot_file: None,
             run: None,
+            told_stuck: None,
+            alarm: None,
         }
     }
 
@@ -273,14 +340,7 @@ impl Boot {
                 None
             }
             Step::FileSent { file, role, octets, .. } => {
-                self.octets += octets;
-                self.reach(match role {
-                    Role::Loader => Reached::Loader,
-                    Role::Script => Reached::Script,
-                    Role::Kernel => Reached::Kernel,
-                    Role::Initrd => Reached::Initrd,
-                    Role::Other => self.reached,
-                });
+                self.received(*role, *octets);
                 self.drop_size_probe(file);
                 if is_incidental(&event.step) { self.count_in(event) } else { self.add(Line::of(event)?) }
             }
@@ -307,8 +367,29 @@ impl Boot {
         line
     }
 
+    /// [`Boot::take`] without its lines.
+    fn take_quietly(&mut self, event: &Event, known: &KnownNames) {
+        let needed = self.needs(&event.step);
+        self.note_progress(&event.step);
+        if self.waiting.learn(&event.step, needed) {
+            self.waiting_since = event.at;
+        }
+        match &event.step {
+            Step::DhcpDiscover { stage, .. } => self.asks(*stage),
+            Step::DhcpAck { boot_file: Some(file), .. } | Step::ProxyAnswer { boot_file: Some(file), .. } => {
+                self.boot_file = Some(file.clone());
+            }
+            Step::FileSent { role, octets, .. } => self.received(*role, *octets),
+            Step::LookedUp { .. } => self.found_name(event),
+            Step::LookUpFailed { .. } => drop(self.failed_name(event, known)),
+            _ => self.conclude(&event.step),
+        }
+        (self.exchange, self.run, self.lines) = (None, None, Vec::new());
+        self.last = event.at;
+    }
+
     /// Whether the boot cannot go on without the file that this step is about.
-    fn needs(&self, step: &Step) -> bool {
+    pub(crate) fn needs(&self, step: &Step) -> bool {
         let Step::FileNotFound { file, .. } = step else { return false };
         let file = file.trim_start_matches('/');
         let name = file.rsplit('/').next().unwrap_or(file).to_lowercase();
@@ -320,6 +401,26 @@ impl Boot {
 
     fn reach(&mut self, step: Reached) {
         self.reached = self.reached.max(step);
+    }
+
+    fn received(&mut self, role: Role, octets: u64) {
+        self.octets += octets;
+        self.reach(match role {
+            Role::Loader => Reached::Loader,
+            Role::Script => Reached::Script,
+            Role::Kernel => Reached::Kernel,
+            Role::Initrd => Reached::Initrd,
+            Role::Other => self.reached,
+        });
+    }
+
+    fn asks(&mut self, stage: Stage) {
+        let rom = stage == Stage::Ipxe && self.reached < Reached::Loader;
+        self.reach(match stage {
+            Stage::Ipxe if !rom => Reached::Ipxe,
+            Stage::Os => self.reached,
+            _ => Reached::Firmware,
+        });
     }
 
     fn conclude(&mut self, step: &Step) {
@@ -357,7 +458,7 @@ impl Boot {
     /// Adds a small file or a missing name to those before it. Returns the line of this one alone.
     fn count_in(&mut self, event: &Event) -> Option<Line> {
         let alone = Line::of(event);
-        if let Some((at, run)) = &mut self.run
+        if let Some((at, run)) = self.run.as_deref_mut()
             && *at + 1 == self.lines.len()
             && run.take(event)
         {
@@ -365,7 +466,7 @@ impl Boot {
             return alone;
         }
         let run = Run::begin(event)?;
-        self.run = Some((self.lines.len(), run.clone()));
+        self.run = Some(Box::new((self.lines.len(), run.clone())));
         self.push(run.line());
         alone
     }
@@ -419,11 +520,7 @@ impl Boot {
         if self.firmware.is_empty() && stage != Stage::Os {
             self.firmware.clone_from(&asker);
         }
-        self.reach(match stage {
-            Stage::Ipxe if !rom => Reached::Ipxe,
-            Stage::Os => self.reached,
-            _ => Reached::Firmware,
-        });
+        self.asks(stage);
         let topic = match stage {
             Stage::Os => "address",
             Stage::Ipxe if !rom => "ipxe",

@@ -1,5 +1,9 @@
 //! Numbers and foreign text, written for people.
 
+use std::net::Ipv4Addr;
+
+use mac::Mac;
+
 /// The longest foreign text that is shown whole, in characters.
 const LONGEST: usize = 400;
 /// What a word must keep of itself, in characters, to be understood.
@@ -75,6 +79,24 @@ pub fn clean(text: &str) -> String {
         clean.push('…');
     }
     clean
+}
+
+/// The text without what only one machine says: its own address, `machine`, and numbers.
+pub fn general(text: &str, machine: Mac) -> String {
+    let colons = machine.to_string();
+    let (dashes, plain) = (colons.replace(':', "-"), colons.replace(':', ""));
+    let text = [colons, dashes, plain].iter().fold(text.to_owned(), |text, own| text.replace(own, "MAC"));
+    let is_number = |word: &str| word.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.' || octet == b':');
+    let word = |word: &str| {
+        let bare = word.trim_end_matches([',', ';', ':', ')']);
+        match bare {
+            "" => word.to_owned(),
+            _ if bare.parse::<Ipv4Addr>().is_ok() => word.replacen(bare, "ADDRESS", 1),
+            _ if is_number(bare) => word.replacen(bare, "N", 1),
+            _ => word.to_owned(),
+        }
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The text in at most `width` characters. Where it is longer, the middle of its longest word, mostly a path, gives way to
@@ -175,6 +197,19 @@ mod tests {
     fn text_is_broken_between_words_only() {
         assert_eq!(wrap("it went down and came up", 9), ["it went", "down and", "came up"]);
         assert_eq!(wrap("see https://ipxe.org/4c0b6035 now", 9), ["see", "https://ipxe.org/4c0b6035", "now"]);
+    }
+
+    #[test]
+    fn what_many_machines_say_differs_in_their_own_names_and_numbers_only() {
+        let machine = Mac([0x52, 0x54, 0, 0, 0, 7]);
+        for (text, said) in [
+            ("was given 10.0.1.7, and silence", "was given ADDRESS, and silence"),
+            ("boot/52-54-00-00-00-07.ipxe is not there", "boot/MAC.ipxe is not there"),
+            ("closed after 1.2 MB of 8.2 MB (3)", "closed after N MB of N MB (3)"),
+            ("kernel failed: error 4c0b6035", "kernel failed: error 4c0b6035"),
+        ] {
+            assert_eq!(general(text, machine), said);
+        }
     }
 
     #[test]

@@ -336,3 +336,35 @@ pub fn live(terminal: &mut Terminal, events: &[Event]) -> Vec<String> {
     lines.extend(terminal.finish());
     lines
 }
+
+/// The power returns in a hall of 5,000 machines: most are up after a while; of some the firewall drops TFTP, some have a
+/// kernel that says nothing, some fail in iPXE, and one address is refused.
+pub fn storm(machines: u32) -> Vec<Event> {
+    let mut events: Vec<Event> = (0..machines)
+        .flat_map(|n| {
+            let start = i64::from(n) * 2 + i64::from(n % 7) * 300;
+            let asked = Tale::new(1).number(n).discover(start, Stage::Pxe, "bios", Some("UNDI 2.1"));
+            let acked = asked.offer(start + 300, "undionly.kpxe").ack(start + 330, Stage::Pxe, "undionly.kpxe");
+            if n % 100 == 7 {
+                return acked.events;
+            }
+            let loaded = acked.tftp(start + 1500, "undionly.kpxe", Role::Loader, 74_213, 900);
+            let own = format!("http://10.0.1.1/boot/{}.ipxe", loaded.machine.to_string().replace(':', "-"));
+            let ipxe = loaded
+                .discover(start + 4000, Stage::Ipxe, "bios", Some("iPXE 1.21.1"))
+                .offer(start + 4100, &own)
+                .ack(start + 5000, Stage::Ipxe, &own);
+            if n % 500 == 11 {
+                let failed = Step::IpxeFailed { what: "kernel".to_owned(), error: "1275813941".to_owned() };
+                return ipxe.step(start + 9000, failed).events;
+            }
+            let linux = ipxe.linux(start + 6000 + i64::from(n % 13) * 1000);
+            if n % 1000 == 23 { linux.events } else { linux.up(start + 30_000 + i64::from(n % 11) * 1500).events }
+        })
+        .collect();
+    let refused =
+        Step::DhcpNak { address: Ipv4Addr::new(10, 9, 9, 9), because: "it is not of this network".to_owned() };
+    events.extend(Tale::new(1).number(machines / 2).step(12_000, refused).events);
+    events.sort_by_key(|event| event.at);
+    events
+}

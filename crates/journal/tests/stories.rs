@@ -8,7 +8,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use journal::{
-    Boot, Event, Outcome, Protocol, Reached, Role, Stage, Step, Style, Terminal, Timeline, Tone, Unresolved,
+    Boot, Event, Outcome, Protocol, Reached, Role, Size, Stage, Step, Style, Terminal, Timeline, Tone, Unresolved,
 };
 use scenarios::*;
 
@@ -311,27 +311,82 @@ fn names_found_in_a_row_are_one_line_and_counted_when_many() {
     assert_eq!(between.lines.len(), 4);
 }
 
+/// What a terminal shows of these events, looked at every second: lines that stay, and the frames at these seconds.
+fn watch(style: Style, size: Size, events: &[Event], seconds: std::ops::Range<i64>, frames_at: &[i64]) -> Vec<String> {
+    let mut terminal = Terminal::new(style, HashMap::new());
+    let (mut lines, mut events) = (Vec::new(), events.iter().peekable());
+    for second in seconds {
+        let now = after_millis(second * 1000);
+        while let Some(event) = events.next_if(|event| event.at <= now) {
+            lines.extend(terminal.line(event));
+        }
+        lines.extend(terminal.due(now));
+        let frame = terminal.frame(now, size);
+        assert!(frame.len() < size.rows && frame.iter().all(|line| line.chars().count() < size.columns), "{frame:#?}");
+        if frames_at.contains(&second) {
+            lines.push(format!("\n[in place, {second} s after the power returned]"));
+            lines.extend(frame);
+        }
+    }
+    lines
+}
+
+const WIDE: Size = Size { columns: 100, rows: 40 };
+
+#[test]
+fn a_storm_of_five_thousand_machines_reads_as_it_should() {
+    let events = storm(5000);
+    let logged = watch(Style::plain(), WIDE, &events, 0..160, &[]);
+    let lines: usize = logged.iter().map(|line| line.lines().count()).sum();
+    assert!(lines < 160, "{lines} lines");
+    assert!(logged.iter().flat_map(|line| line.lines()).all(|line| line.chars().count() <= 110));
+    compare("storm-in-a-log", &(logged.join("\n") + "\n"));
+    let style = Style { unicode: true, in_place: true, width: 100, ..Style::plain() };
+    compare("storm-in-place", &(watch(style, WIDE, &events, 0..160, &[3, 8, 20, 45]).join("\n") + "\n"));
+}
+
+#[test]
+fn frames_fit_the_smallest_terminal() {
+    let style = Style { in_place: true, ..Style::plain() };
+    for (columns, rows) in [(20, 5), (40, 10), (80, 24), (1, 1)] {
+        watch(style.clone(), Size { columns, rows }, &storm(500), 0..50, &[]);
+    }
+}
+
+#[test]
+fn a_machine_that_goes_on_after_all_is_no_longer_stuck_and_single_lines_return_when_it_is_calm() {
+    let mut events = storm(300);
+    // One of those that fetched nothing does so late.
+    events.extend(Tale::new(1).number(7).tftp(40_000, "undionly.kpxe", Role::Loader, 74_213, 10).events);
+    events.extend(
+        bios_chain()
+            .events
+            .into_iter()
+            .map(|event| Event { at: event.at + jiff::SignedDuration::from_secs(300), ..event }),
+    );
+    events.sort_by_key(|event| event.at);
+    let style = Style { in_place: true, width: 100, ..Style::plain() };
+    let shown = watch(style, WIDE, &events, 0..400, &[39, 41]).join("\n");
+    assert!(shown.contains("  stuck            3") && shown.contains("  stuck            2"), "{shown}");
+    assert!(shown.ends_with("ok, reported: Linux 6.1.0-37-amd64"), "{shown}");
+    assert_eq!(
+        shown.lines().filter(|line| line.contains("iPXE asks") || line.contains("UNDI 2.1")).count(),
+        21,
+        "{shown}"
+    );
+}
+
 #[test]
 fn five_thousand_machines_without_upstream_servers_fill_no_terminal() {
     let mut events: Vec<Event> = (0..5000)
         .flat_map(|n| no_mirror().number(n).failed(17_002, &format!("node-{n}.example"), "A", no_answer()).events)
         .collect();
     events.sort_by_key(|event| event.at);
-    let mut terminal = Terminal::new(Style::plain(), HashMap::new());
-    let mut shown: Vec<String> = events.iter().filter_map(|event| terminal.line(event)).collect();
-    (17..120).for_each(|second| shown.extend(terminal.due(after_millis(second * 1000))));
-    let about_names: Vec<String> =
-        shown.into_iter().filter(|line| line.contains("  dns  ") || line.contains("  stuck  ")).collect();
-    assert_eq!(about_names.len(), 3 + 1 + 3 + 1, "{about_names:#?}");
-    let flat = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        about_names.iter().any(|line| flat(line).contains("more look-ups by 5000 machines failed (")),
-        "{about_names:#?}"
-    );
-    assert!(
-        about_names.iter().any(|line| flat(line).contains("machines more, for the same reason")),
-        "{about_names:#?}"
-    );
+    let shown = watch(Style::plain(), WIDE, &events, 0..300, &[]);
+    let lines: usize = shown.iter().map(|line| line.lines().count()).sum();
+    assert!(lines < 100, "{lines} lines\n{}", shown.join("\n"));
+    let flat = shown.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("stuck 4997 machines more, for the same reason ("), "{}", shown.join("\n"));
 }
 
 #[test]
