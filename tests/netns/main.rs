@@ -23,6 +23,9 @@ mod proxy;
 mod raw;
 mod restore;
 mod rival;
+#[path = "../postgres/server.rs"]
+mod server;
 mod services;
 mod snapshot;
 mod tftp_clients;
+mod two_nodes;

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Shutdown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -208,6 +209,38 @@ fn two_nodes_never_acknowledge_one_address_to_two_whatever_is_killed_or_cut() {
     assert!(witness.acknowledged > 1000, "only {} leases", witness.acknowledged);
 }
 
+#[test]
+fn a_batch_that_arrives_when_its_node_has_given_it_up_undoes_nothing() {
+    let server = Server::start();
+    server.sql("postgres", "create database leases");
+    let proxy = Proxy::before(&server);
+    let (mut near, mut far) = (open(&server.url("owner", "leases")), open(&proxy.url()));
+    let (a, b) = (address(1), address(2));
+    let give = |store: &mut PostgresStore, client, address| {
+        store
+            .commit(vec![Change::Grant(grant(client, address))])
+            .map(|mut outcomes| outcomes.remove(0).lease().is_some())
+    };
+    assert!(give(&mut near, 7, a).unwrap());
+    proxy.freeze();
+    assert!(give(&mut far, 7, b).is_err(), "no answer came through");
+    // Its client has turned to the other node, and goes on with the address that it has.
+    assert!(give(&mut near, 7, a).unwrap());
+    let versions = || server.sql("leases", "select last_value from lanboot.version").parse::<u64>().unwrap();
+    let before = versions();
+    proxy.thaw();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while versions() == before {
+        assert!(Instant::now() < deadline, "the late batch never arrives");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    while give(&mut far, 8, b).is_err() {
+        assert!(Instant::now() < deadline, "the node does not come back");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!give(&mut far, 9, a).unwrap(), "the address that it holds was given to another");
+}
+
 const URL: &str = "LANBOOT_TEST_LEASE_URL";
 const FIRST_CLIENT: &str = "LANBOOT_TEST_FIRST_CLIENT";
 const ROUNDS: u32 = 8;
@@ -327,7 +360,9 @@ struct Shared {
 
 impl Proxy {
     fn before(server: &Server) -> Proxy {
-        let folder = std::env::temp_dir().join(format!("lb-cut-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("lb-cut-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
         let (shared, to) = (Arc::new(Shared::default()), server.socket());

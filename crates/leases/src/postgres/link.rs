@@ -18,7 +18,8 @@ use crate::record::Record;
 use crate::store::Change;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Machines that start an exchange give it up after a few seconds.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What the thread has to tell.
 pub enum Report {

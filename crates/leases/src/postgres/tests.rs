@@ -43,10 +43,14 @@ fn open(server: &Server, database: &str) -> PostgresStore {
 /// An empty store that goes by the time of the test, in the database of this thread.
 fn empty() -> PostgresStore {
     thread_local!(static DATABASE: RefCell<Option<String>> = const { RefCell::new(None) });
-    let name = DATABASE.with_borrow_mut(|name| name.get_or_insert_with(|| database(shared())).clone());
+    let make = || {
+        let name = database(shared());
+        migrate_postgres(&settings(shared(), &name), true).unwrap();
+        name
+    };
+    let name = DATABASE.with_borrow_mut(|name| name.get_or_insert_with(make).clone());
+    shared().sql(&name, "delete from lanboot.leases");
     let settings = settings(shared(), &name);
-    migrate_postgres(&settings, true).unwrap();
-    shared().sql(&name, "truncate lanboot.leases");
     PostgresStore::by_clock(settings, Vec::new(), Time::Askers).unwrap().0
 }
 
