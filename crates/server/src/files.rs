@@ -131,6 +131,17 @@ impl Files {
         Err(folder.unwrap_or_else(|| FileError::NotFound { asked: asked.into() }))
     }
 
+    /// Where on the disk the file of this name is looked for, in order of precedence, its letters as they were asked for.
+    pub fn places_of(&self, asked: &str) -> Vec<PathBuf> {
+        let Ok(parts) = name::split(asked) else { return Vec::new() };
+        let path = |place: &Place, inside: &[&str]| match place.is_folder {
+            true => Some(inside.iter().fold(place.path.clone(), |path, part| path.join(part))),
+            false => inside.is_empty().then(|| place.path.clone()),
+        };
+        let paths = |place| Place::names_for(place, &parts, Case::Exact).filter_map(move |inside| path(place, inside));
+        self.places.iter().flat_map(paths).collect()
+    }
+
     fn open_in(&self, place: &Place, asked: &str, parts: &[&str], case: Case) -> Result<Found, FileError> {
         for inside in place.names_for(parts, case) {
             if !place.is_folder {

@@ -1,8 +1,11 @@
 //! HTTP boot: files and generated scripts over HTTP/1.1, for firmware, iPXE, installers, and people with a browser.
 //!
-//! One task per connection, requests answered in order. [`Dynamic`] is asked first, then the published files, then
-//! their listing. Files go out by sendfile(2) with an exact length; connections are kept, as UEFI needs them to be.
+//! A few threads, each with an epoll of its own, serve all connections; what one connection needs is a small state of its
+//! own ([`connection`]), so that ten thousand quiet ones cost a few megabytes. [`Dynamic`] is asked first, then the published
+//! files, then their listing. Large files go out by sendfile(2), small ones from memory ([`shelf`]), all with an exact
+//! length; connections are kept, as UEFI needs them to be.
 
+mod answer;
 mod conditions;
 mod connection;
 mod ledger;
@@ -10,21 +13,22 @@ mod page;
 mod range;
 mod request;
 mod response;
+mod roll;
+mod shelf;
 mod transmit;
+mod worker;
 
-use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::TcpListener;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use journal::Role;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::files::{Files, Open, Report};
 pub use request::{Method, Request};
+use worker::{Shared, Worker};
 
 /// Content made on the spot. Asked before the files, for every method.
 pub trait Dynamic: Send + Sync {
@@ -43,20 +47,25 @@ pub struct Generated {
     pub name: String,
 }
 
-/// Everything that is served and told.
+/// Everything that is served and told on some listeners.
 pub struct Service {
     pub dynamic: Arc<dyn Dynamic>,
+    /// Finds files by name: those of `files`, and others where these have none.
     pub open: Open,
-    /// For the pages that list what is published.
+    /// What is published, for the pages that list it, and to see at once when a file that is held in memory has changed.
     pub files: Arc<Files>,
     pub report: Report,
-    pub limits: Limits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// At most this many at once; further ones wait to be accepted.
+    /// Each has its share of the connections.
+    pub threads: usize,
+    /// At most this many at once. A client beyond that takes the place of the connection that has waited longest for another
+    /// request, among those of one thread; while all are busy it waits to be accepted.
     pub connections: usize,
+    /// At most this many of one address; beyond that it takes places of its own, or is refused.
+    pub of_one_client: usize,
     pub head_octets: usize,
     pub body_octets: usize,
     /// From a request's first octet to its last, and from the connection to the first request.
@@ -69,8 +78,21 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
+        Limits::for_descriptors(1 << 12)
+    }
+}
+
+impl Limits {
+    /// What suits a process that may have so many open files and sockets (RLIMIT_NOFILE): an eighth of them is left to
+    /// everything else, and clients that want the same file share its descriptor.
+    pub fn for_descriptors(count: usize) -> Limits {
+        let connections = (count - count / 8).clamp(64, 1 << 16);
+        // With fewer than two, one slow disk would hold up all clients.
+        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_THREADS);
         Limits {
-            connections: 1024,
+            threads,
+            connections,
+            of_one_client: connections / 4,
             head_octets: 16 * 1024,
             body_octets: 64 * 1024,
             request: Duration::from_secs(30),
@@ -80,31 +102,52 @@ impl Default for Limits {
     }
 }
 
-/// Serves on a bound and listening socket until dropped; then its connections end as well.
-///
-/// # Errors
-/// When the socket cannot be used at all.
-pub async fn serve(listener: std::net::TcpListener, service: Service) -> io::Result<Infallible> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
-    let slots = Arc::new(Semaphore::new(service.limits.connections));
-    let service = Arc::new(service);
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
-        match listener.accept().await {
-            Ok((stream, SocketAddr::V4(client))) => {
-                let service = service.clone();
-                connections.spawn(async move {
-                    connection::run(stream, client, &service).await;
-                    drop(slot);
-                });
-            }
-            // Boot clients speak IPv4; the listener is bound to such an address.
-            Ok((_, SocketAddr::V6(_))) => {}
-            // The client is gone already, or we are out of descriptors, which passes when others hang up.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+/// HTTP at work; dropping it ends it with all its connections.
+pub struct HttpService {
+    shared: Arc<Shared>,
+    /// Says nothing, and ends when the last thread has.
+    ended: Mutex<Receiver<()>>,
+}
+
+/// More threads than this wait for each other rather than for the network.
+const MAX_THREADS: usize = 8;
+/// A disk that does not answer may hold a thread.
+const MAX_FAREWELL: Duration = Duration::from_millis(200);
+
+impl HttpService {
+    /// Serves on bound and listening sockets. `failed` is told why a thread had to give up.
+    ///
+    /// # Errors
+    /// When the kernel gives no more threads or descriptors.
+    pub fn start(
+        serving: Vec<(Vec<TcpListener>, Service)>,
+        limits: Limits,
+        failed: impl Fn(io::Error) + Send + Sync + 'static,
+    ) -> io::Result<HttpService> {
+        let threads = limits.threads;
+        let shared = Arc::new(Shared::new(serving, limits)?);
+        let (running, ended) = mpsc::channel();
+        let service = HttpService { shared: shared.clone(), ended: Mutex::new(ended) };
+        let failed = Arc::new(failed);
+        for number in 0..threads {
+            let mut worker = Worker::new(shared.clone(), number)?;
+            let (running, failed) = (running.clone(), failed.clone());
+            let run = move || {
+                let _running = running;
+                if let Err(error) = worker.run() {
+                    failed(error);
+                }
+            };
+            std::thread::Builder::new().name("http".into()).spawn(run)?;
         }
+        Ok(service)
+    }
+}
+
+impl Drop for HttpService {
+    fn drop(&mut self) {
+        self.shared.stop();
+        let (ended, until) = (self.ended.lock().expect("nobody panics with it"), Instant::now() + MAX_FAREWELL);
+        let _ = ended.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }

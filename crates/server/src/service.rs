@@ -3,18 +3,16 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::DnsAt;
 use ipnet::Ipv4Net;
 use journal::{Journal, Step};
 use leases::LeaseStore;
-use tokio::runtime::Runtime;
 
 use crate::dhcp::{self, DhcpService, Order};
 use crate::dns::{self, DnsService};
 use crate::files::{Files, Report};
-use crate::http_boot::{self, Limits};
+use crate::http_boot::{self, HttpService, Limits};
 use crate::machines::Machines;
 use crate::made::Made;
 use crate::net::{
@@ -94,7 +92,7 @@ pub struct Bound {
     forward: Option<ForwardSocket>,
     /// Each with the link that it is on.
     tftp: Vec<(Link, UdpSocket)>,
-    http: Vec<(Link, TcpListener)>,
+    http: Vec<(Link, Vec<TcpListener>)>,
     orders: Vec<Order>,
     dns: Vec<DnsSockets>,
     dns_orders: Vec<dns::Order>,
@@ -105,7 +103,7 @@ pub struct Running {
     pub dhcp: Option<DhcpService>,
     pub dns: Option<DnsService>,
     _tftp: Vec<TftpService>,
-    runtime: Option<Runtime>,
+    _http: Option<HttpService>,
     pub machines: Arc<Machines>,
 }
 
@@ -126,8 +124,7 @@ impl Bound {
                 tftp.push((link.clone(), interface.tftp(address, settings.port)?));
             }
             if let Some(settings) = settings.http.as_ref().filter(|_| link.is_itself_served()) {
-                let listeners = interface.http(address, settings.port)?;
-                http.extend(listeners.into_iter().map(|listener| (link.clone(), listener)));
+                http.push((link.clone(), interface.http(address, settings.port)?));
             }
         }
         let relays = settings.dhcp.as_ref().is_some_and(|dhcp| !dhcp.relays.is_empty());
@@ -170,13 +167,6 @@ impl Bound {
             service: service.into(),
             at: SocketAddr::from((address, port)),
         };
-        // File services share two threads: enough for hundreds of transfers, and both cores of a small machine.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .max_blocking_threads(8)
-            .thread_name("files")
-            .enable_all()
-            .build()?;
         let mut serving_tftp = Vec::new();
         if let Some(settings) = settings.tftp {
             for (link, socket) in tftp {
@@ -192,17 +182,19 @@ impl Bound {
                 reporter.step(None, listening("HTTP", http.port, link.address().addr()));
             }
         }
-        for (link, listener) in http {
+        let serving = |(link, listeners)| {
             let (made, published) = (made(&link), files.clone());
-            let service = http_boot::Service {
-                open: made.behind(move |_, asked| published.open(asked)),
-                dynamic: made,
-                files: files.clone(),
-                report: report.clone(),
-                limits: Limits::default(),
-            };
-            runtime.spawn(watched("HTTP", reporter.clone(), http_boot::serve(listener, service)));
-        }
+            let open = made.behind(move |_, asked| published.open(asked));
+            (listeners, http_boot::Service { open, dynamic: made, files: files.clone(), report: report.clone() })
+        };
+        let serving: Vec<_> = http.into_iter().map(serving).collect();
+        let failed = {
+            let reporter = reporter.clone();
+            move |error| reporter.warn(&format!("a thread of HTTP ended: {error}"), "start lanboot again")
+        };
+        let limits = Limits::for_descriptors(net::raise_descriptor_limit());
+        let start_http = || HttpService::start(serving, limits, failed);
+        let http = settings.http.map(|_| start_http()).transpose()?;
         let start_dns = |config| DnsService::start(config, dns, reporter.clone(), dns_orders);
         let dns = settings.dns.map(start_dns).transpose()?;
         if let Some((dns, terms)) = dns.as_ref().zip(settings.dhcp.as_ref()) {
@@ -223,15 +215,7 @@ impl Bound {
             }
             _ => None,
         };
-        Ok(Running { dhcp, dns, _tftp: serving_tftp, runtime: Some(runtime), machines })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_millis(200));
-        }
+        Ok(Running { dhcp, dns, _tftp: serving_tftp, _http: http, machines })
     }
 }
 
@@ -257,11 +241,4 @@ fn remember(machines: &Machines, store: &dyn LeaseStore) {
 fn mac_of(interface: &Interface, machines: &Arc<Machines>) -> tftp::MacOf {
     let (interface, machines) = (interface.name.clone(), machines.clone());
     Arc::new(move |address| net::mac_of(&interface, address).or_else(|| machines.by_address(address)))
-}
-
-/// A service that ends by itself has failed, and somebody should know.
-async fn watched<T>(name: &'static str, reporter: Reporter, service: impl Future<Output = io::Result<T>>) {
-    if let Err(error) = service.await {
-        reporter.warn(&format!("the {name} service ended: {error}"), "start lanboot again");
-    }
 }

@@ -40,10 +40,7 @@ impl Body {
 impl Response {
     /// Answers a GET or HEAD of a file of `size` octets.
     pub fn file(request: &Request, name: &str, size: u64, validators: &Validators, now: Timestamp) -> Response {
-        let mut headers = Vec::new();
-        headers.extend(validators.etag.clone().map(|etag| ("ETag", etag)));
-        // A time to come would be no help to a client that compares (RFC 9110 section 8.8.2.1).
-        headers.extend(validators.modified.map(|modified| ("Last-Modified", print_date(modified.min(now)))));
+        let mut headers = validating(validators, now);
         match validators.check(request) {
             Outcome::Send => {}
             Outcome::NotModified => return Response { status: 304, headers, body: Body::None },
@@ -93,19 +90,50 @@ impl Response {
         self
     }
 
-    /// The octets that go before the body.
-    pub fn head(&self, keep_alive: bool, now: Timestamp) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} {}\r\nDate: {}\r\n", self.status, reason(self.status), print_date(now));
-        let length = (self.body != Body::None).then(|| ("Content-Length", self.body.octets().to_string()));
-        // Said even where it is the default: some boot loaders look for the word.
-        let connection = ("Connection", if keep_alive { "keep-alive" } else { "close" }.to_string());
-        for (name, value) in self.headers.iter().chain(&length).chain([&connection]) {
-            debug_assert!(!value.is_empty(), "an empty {name} hangs some firmware");
-            head.extend([name, ": ", value, "\r\n"]);
-        }
-        head.push_str("\r\n");
-        head.into_bytes()
+    /// Writes the octets that go before the body. `date`: now, as HTTP tells time.
+    pub fn head(&self, keep_alive: bool, date: &str, out: &mut Vec<u8>) {
+        let length = (self.body != Body::None).then(|| self.body.octets());
+        head(self.status, date, &fields(&self.headers, length), keep_alive, out);
     }
+}
+
+/// Writes the head of the answer to a plain GET or HEAD; `fields` are those of [`plain_fields`].
+pub(super) fn plain_head(date: &str, fields: &str, keep_alive: bool, out: &mut Vec<u8>) {
+    head(200, date, fields, keep_alive, out);
+}
+
+/// What is said about a whole file each time, made once.
+pub(super) fn plain_fields(name: &str, size: u64, validators: &Validators, now: Timestamp) -> String {
+    let mut headers = validating(validators, now);
+    headers.push(("Accept-Ranges", "bytes".into()));
+    headers.push(("Content-Type", content_type(name).into()));
+    fields(&headers, Some(size))
+}
+
+fn validating(validators: &Validators, now: Timestamp) -> Vec<(&'static str, String)> {
+    let etag = validators.etag.clone().map(|etag| ("ETag", etag));
+    // A time to come would be no help to a client that compares (RFC 9110 section 8.8.2.1).
+    let modified = validators.modified.map(|modified| ("Last-Modified", print_date(modified.min(now))));
+    etag.into_iter().chain(modified).collect()
+}
+
+fn fields(headers: &[(&'static str, String)], length: Option<u64>) -> String {
+    let mut fields = String::new();
+    let length = length.map(|length| ("Content-Length", length.to_string()));
+    for (name, value) in headers.iter().chain(&length) {
+        debug_assert!(!value.is_empty(), "an empty {name} hangs some firmware");
+        fields.extend([name, ": ", value, "\r\n"]);
+    }
+    fields
+}
+
+fn head(status: u16, date: &str, fields: &str, keep_alive: bool, out: &mut Vec<u8>) {
+    let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
+    // Said even where it is the default: some boot loaders look for the word.
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    let line: [&[u8]; 4] = [b"HTTP/1.1 ", &digits, b" ", reason(status).as_bytes()];
+    let rest = ["\r\nDate: ", date, "\r\n", fields, "Connection: ", connection, "\r\n\r\n"];
+    line.into_iter().chain(rest.map(str::as_bytes)).for_each(|part| out.extend_from_slice(part));
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -158,11 +186,25 @@ mod tests {
         response.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
+    fn text(response: &Response) -> String {
+        let mut out = Vec::new();
+        response.head(true, &print_date(NOW), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn head_made_beforehand_is_the_same() {
+        let validators = Validators { etag: Some("\"t\"".into()), modified: Some(NOW) };
+        let mut out = Vec::new();
+        plain_head(&print_date(NOW), &plain_fields("a.efi", 1000, &validators, NOW), true, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), text(&answer(&[])));
+    }
+
     #[test]
     fn whole_file_is_200_with_its_length() {
         let response = answer(&[]);
         assert_eq!((response.status, &response.body), (200, &Body::Part(0..1000)));
-        let head = String::from_utf8(response.head(true, NOW)).unwrap();
+        let head = text(&response);
         assert_eq!(
             head,
             "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nETag: \"t\"\r\n\
@@ -204,7 +246,7 @@ mod tests {
     fn not_modified_has_neither_body_nor_length_but_the_tag() {
         let response = answer(&[("If-None-Match", "\"t\"")]);
         assert_eq!((response.status, header(&response, "ETag")), (304, Some("\"t\"")));
-        assert!(!String::from_utf8(response.head(true, NOW)).unwrap().contains("Content-Length"));
+        assert!(!text(&response).contains("Content-Length"));
     }
 
     #[test]

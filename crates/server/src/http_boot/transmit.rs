@@ -1,18 +1,15 @@
-//! Octets and files onto a TCP connection, at whatever pace the client takes them.
+//! Octets and files onto a TCP connection, as much as it takes at once.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use thiserror::Error;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-/// At most this much per system call, so that one fast client leaves room for others on its thread.
-const CHUNK_OCTETS: u64 = 1 << 20;
 
 /// Why a connection is over before its answer was.
 #[derive(Debug, Error)]
@@ -27,56 +24,64 @@ pub(super) enum Broken {
     Unreadable(io::Error),
 }
 
-/// Writes `octets`. `more`: a body follows at once, the kernel may wait for it to fill a packet.
-///
-/// `stall`: how long the client may take nothing at all. `wrote` is told of each piece as it leaves.
-pub(super) async fn octets(
-    stream: &TcpStream,
-    mut octets: &[u8],
-    more: bool,
-    stall: Duration,
-    mut wrote: impl FnMut(usize),
-) -> Result<(), Broken> {
-    let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
-    while !octets.is_empty() {
-        let send = || {
-            // SAFETY: pointer and length are those of a live slice.
-            result(unsafe { libc::send(stream.as_raw_fd(), octets.as_ptr().cast(), octets.len(), flags) })
-        };
-        let count = timeout(stall, stream.async_io(Interest::WRITABLE, send)).await;
-        let count = count.map_err(|_| Broken::Stalled(stall))?.map_err(|_| Broken::HungUp)?;
-        wrote(count);
-        octets = &octets[count..];
+/// The next client's connection, which does not block.
+pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddrV4)> {
+    let mut address =
+        libc::sockaddr_in { sin_family: 0, sin_port: 0, sin_addr: libc::in_addr { s_addr: 0 }, sin_zero: [0; 8] };
+    let mut length = size_of_val(&address) as libc::socklen_t;
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the address is a live local of the length given. Listeners are bound to IPv4 addresses, and have such clients.
+    let accepted = unsafe { libc::accept4(listener.as_raw_fd(), (&raw mut address).cast(), &mut length, flags) };
+    if accepted < 0 {
+        return Err(io::Error::last_os_error());
     }
-    Ok(())
+    // SAFETY: the descriptor is new, and nobody else's.
+    let stream = unsafe { TcpStream::from_raw_fd(accepted) };
+    let client = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+    Ok((stream, SocketAddrV4::new(client, u16::from_be(address.sin_port))))
 }
 
-/// Sends this part of the file from the page cache, without copying it through our memory (sendfile(2)).
-pub(super) async fn file(
-    stream: &TcpStream,
-    file: &File,
-    part: Range<u64>,
-    stall: Duration,
-    mut wrote: impl FnMut(usize),
-) -> Result<(), Broken> {
-    read_ahead(file, &part);
-    let mut at = part.start;
-    while at < part.end {
-        let count = (part.end - at).min(CHUNK_OCTETS) as usize;
-        let send = || {
-            let mut offset = at as libc::off64_t;
-            // SAFETY: both descriptors are open for as long as the call takes; `offset` is a live local.
-            result(unsafe { libc::sendfile64(stream.as_raw_fd(), file.as_raw_fd(), &mut offset, count) })
-        };
-        let sent = timeout(stall, stream.async_io(Interest::WRITABLE, send)).await;
-        let sent = sent.map_err(|_| Broken::Stalled(stall))?.map_err(broken)?;
-        if sent == 0 {
-            return Err(Broken::Shrank);
-        }
-        wrote(sent);
-        at += sent as u64;
+/// Reads what has arrived. `None`: nothing has; 0: the client ended its side.
+///
+/// # Errors
+/// The connection is gone.
+pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> Result<Option<usize>, Broken> {
+    match recv(stream.as_raw_fd(), buffer, MsgFlags::empty()) {
+        Ok(count) => Ok(Some(count)),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(_) => Err(Broken::HungUp),
     }
-    Ok(())
+}
+
+/// Writes the first octets of these two; `None`: the connection takes none now. `more`: a body follows at once, the kernel
+/// may wait for it to fill a packet.
+pub(super) fn octets(stream: &TcpStream, parts: [&[u8]; 2], more: bool) -> Result<Option<usize>, Broken> {
+    let flags = MsgFlags::from_bits_retain(libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 });
+    let sent = match parts {
+        [octets, []] => nix::sys::socket::send(stream.as_raw_fd(), octets, flags),
+        both => sendmsg::<()>(stream.as_raw_fd(), &both.map(IoSlice::new), &[], flags, None),
+    };
+    match sent {
+        Ok(count) => Ok(Some(count)),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(_) => Err(Broken::HungUp),
+    }
+}
+
+/// Sends the beginning of this part of the file from the page cache, without copying it through our memory (sendfile(2)).
+pub(super) fn file(stream: &TcpStream, file: &File, part: Range<u64>, most: u64) -> Result<Option<usize>, Broken> {
+    let mut offset = part.start as libc::off64_t;
+    let count = (part.end - part.start).min(most) as usize;
+    // SAFETY: both descriptors are open for as long as the call takes; `offset` is a live local.
+    let sent = unsafe { libc::sendfile64(stream.as_raw_fd(), file.as_raw_fd(), &mut offset, count) };
+    match usize::try_from(sent) {
+        Ok(0) => Err(Broken::Shrank),
+        Ok(count) => Ok(Some(count)),
+        Err(_) => match io::Error::last_os_error() {
+            error if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+            error => Err(broken(error)),
+        },
+    }
 }
 
 /// Octets written that the client's TCP has not acknowledged (SIOCOUTQ, tcp(7)).
@@ -89,10 +94,6 @@ pub(super) fn unacknowledged(stream: &TcpStream) -> u64 {
     }
 }
 
-fn result(count: isize) -> io::Result<usize> {
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
-}
-
 fn broken(error: io::Error) -> Broken {
     match error.raw_os_error() {
         Some(libc::EPIPE | libc::ECONNRESET | libc::ETIMEDOUT | libc::EHOSTUNREACH | libc::ENETUNREACH) => {
@@ -103,7 +104,7 @@ fn broken(error: io::Error) -> Broken {
 }
 
 /// Has the kernel read in large steps ahead of us: sendfile(2) waits for the disk, and others wait for this thread.
-fn read_ahead(file: &File, part: &Range<u64>) {
+pub(super) fn read_ahead(file: &File, part: &Range<u64>) {
     let (start, length) = (part.start as libc::off64_t, (part.end - part.start) as libc::off64_t);
     // SAFETY: three numbers about an open descriptor. It is advice: failure changes nothing.
     unsafe { libc::posix_fadvise64(file.as_raw_fd(), start, length, libc::POSIX_FADV_SEQUENTIAL) };

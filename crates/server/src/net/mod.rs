@@ -107,13 +107,29 @@ impl Interface {
             socket.set_reuse_address(true)?; // or connections of a run before this one would block the port
             socket.bind_device(Some(device.as_bytes()))?;
             socket.bind(&SocketAddrV4::new(address, port).into())?;
-            socket.listen(1024)?;
+            // As many as the kernel allows (net.core.somaxconn): a rack comes at once.
+            socket.listen(i32::from(u16::MAX))?;
             socket.set_nonblocking(true)?;
             Ok(socket.into())
         };
         let both = [self.name.as_str(), "lo"].into_iter().map(open).collect();
         Result::map_err(both, self.error(format!("TCP port {port}"), Some(port)))
     }
+}
+
+/// Raises the limit of open files and sockets to what this process may have at most. Returns it.
+pub(crate) fn raise_descriptor_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls are given a live local. Failing, the limit stays as it is, or is not known.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < limit.rlim_max {
+            let raised = libc::rlimit { rlim_cur: limit.rlim_max, ..limit };
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
+                limit = raised;
+            }
+        }
+    }
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
 }
 
 /// A packet socket that hears every IPv4 frame on the interface.

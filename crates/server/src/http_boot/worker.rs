@@ -1,0 +1,495 @@
+//! One thread's share of the connections: what is ready goes on, what is late ends, and who comes finds a place.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use journal::Step;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use socket2::SockRef;
+
+use super::conditions::print_date;
+use super::connection::{Connection, Turn};
+use super::roll::{Roll, Room};
+use super::shelf::Shelf;
+use super::transmit::{self, Broken};
+use super::{Limits, Service};
+
+/// Octets that may wait in the kernel unsent. More would only make the journal and the cancelling of dead machines late.
+const UNSENT_OCTETS: u32 = 256 * 1024;
+/// Longer requests are read in pieces.
+const READ_OCTETS: usize = 16 * 1024;
+/// A buffer that was needed once for a long page is not kept.
+const SPARE_OCTETS: usize = 32 * 1024;
+/// Connections accepted before those that are there have their turn.
+const ACCEPTED_AT_ONCE: usize = 32;
+/// Threads may differ by so many connections before one hands over what it accepted.
+const UNEVEN: usize = 8;
+/// How often deadlines are looked at.
+const SWEEP: Duration = Duration::from_millis(250);
+/// How long nobody is accepted when there is no place, or no descriptor.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Who has waited for less than this is likely to ask again at once, and keeps its place.
+const RESTED: Duration = Duration::from_secs(1);
+/// When places are short, this part of the idle connections goes at once: looking for them is work.
+const CLEARED: usize = 64;
+
+const WAKE: u64 = u64::MAX;
+/// Listeners are known by numbers from here, which are above those of [`Key`]s.
+const LISTENERS: u64 = 1 << 63;
+const MAX_TURN: u32 = u32::MAX >> 1;
+
+/// What all threads share.
+pub(super) struct Shared {
+    pub limits: Limits,
+    listeners: Vec<Listener>,
+    roll: Mutex<Roll>,
+    threads: Vec<Thread>,
+    stopped: AtomicBool,
+}
+
+struct Listener {
+    socket: TcpListener,
+    /// `None`: bound to no address in particular.
+    local: Option<SocketAddrV4>,
+    served: Arc<Served>,
+}
+
+/// A service and what it has at hand.
+pub(super) struct Served {
+    pub service: Service,
+    pub shelf: Shelf,
+}
+
+/// What others know of a thread.
+struct Thread {
+    wake: EventFd,
+    connections: AtomicUsize,
+    /// Accepted by others for this one.
+    arrivals: Mutex<Vec<Connection>>,
+    /// Somebody needs a place that only this thread has.
+    is_asked_for_room: AtomicBool,
+}
+
+/// What a thread lends to each connection for its turn.
+pub(super) struct Desk {
+    pub shared: Arc<Shared>,
+    pub now: Instant,
+    /// The same, as HTTP tells time.
+    pub date: String,
+    second: i64,
+    pub buffer: Box<[u8]>,
+    spare: Vec<u8>,
+}
+
+pub(super) struct Worker {
+    desk: Desk,
+    number: usize,
+    epoll: Epoll,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Those with more to do at once.
+    again: VecDeque<Key>,
+    /// When whose acknowledgements are to be looked for.
+    looks: BinaryHeap<Reverse<(Instant, Key)>>,
+    sweep_at: Option<Instant>,
+    /// Until then nobody is accepted.
+    paused: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    slot: u32,
+    /// Which of the connections that had this slot.
+    turn: u32,
+}
+
+struct Slot {
+    turn: u32,
+    deadline: Instant,
+    connection: Option<Box<Connection>>,
+}
+
+impl Shared {
+    pub fn new(serving: Vec<(Vec<TcpListener>, Service)>, limits: Limits) -> io::Result<Shared> {
+        let mut listeners = Vec::new();
+        for (sockets, service) in serving {
+            let served = Arc::new(Served { service, shelf: Shelf::default() });
+            for socket in sockets {
+                listeners.push(Listener::new(socket, served.clone())?);
+            }
+        }
+        let thread = || -> io::Result<Thread> {
+            Ok(Thread {
+                wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+                connections: AtomicUsize::new(0),
+                arrivals: Mutex::default(),
+                is_asked_for_room: AtomicBool::new(false),
+            })
+        };
+        let threads = std::iter::repeat_with(thread).take(limits.threads).collect::<io::Result<_>>()?;
+        Ok(Shared { limits, listeners, roll: Mutex::default(), threads, stopped: AtomicBool::new(false) })
+    }
+
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.threads.iter().for_each(Thread::wake);
+    }
+
+    fn is_full(&self) -> bool {
+        self.roll.lock().expect("nobody panics with it").is_full(self.limits.connections)
+    }
+}
+
+impl Thread {
+    fn wake(&self) {
+        // Fails only when it is awake already, many times over.
+        let _ = self.wake.write(1);
+    }
+}
+
+impl Listener {
+    fn new(socket: TcpListener, served: Arc<Served>) -> io::Result<Listener> {
+        socket.set_nonblocking(true)?;
+        let local = match socket.local_addr()? {
+            SocketAddr::V4(local) if !local.ip().is_unspecified() => Some(local),
+            _ => None,
+        };
+        // Connections inherit both. Without Nagle's algorithm off, small answers wait 40 ms for an acknowledgement. Failing,
+        // both cost speed only.
+        let _ = SockRef::from(&socket).set_tcp_nodelay(true);
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_OCTETS);
+        Ok(Listener { socket, local, served })
+    }
+
+    fn local(&self, stream: &TcpStream) -> Option<SocketAddrV4> {
+        match (self.local, stream.local_addr()) {
+            (Some(local), _) => Some(local),
+            (None, Ok(SocketAddr::V4(local))) => Some(local),
+            _ => None,
+        }
+    }
+}
+
+impl Desk {
+    fn new(shared: Arc<Shared>) -> Desk {
+        let (date, second) = (String::new(), i64::MIN);
+        let buffer = vec![0; READ_OCTETS].into_boxed_slice();
+        let mut desk = Desk { shared, now: Instant::now(), date, second, buffer, spare: Vec::new() };
+        desk.refresh();
+        desk
+    }
+
+    fn refresh(&mut self) {
+        self.now = Instant::now();
+        let now = Timestamp::now();
+        if now.as_second() != self.second {
+            (self.second, self.date) = (now.as_second(), print_date(now));
+        }
+    }
+
+    /// An empty buffer; best [given back](Desk::give_back).
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        mem::take(&mut self.spare)
+    }
+
+    pub fn give_back(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= SPARE_OCTETS {
+            buffer.clear();
+            self.spare = buffer;
+        }
+    }
+}
+
+impl Worker {
+    pub fn new(shared: Arc<Shared>, number: usize) -> io::Result<Worker> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&shared.threads[number].wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let worker = Worker {
+            desk: Desk::new(shared),
+            number,
+            epoll,
+            slots: Vec::new(),
+            free: Vec::new(),
+            again: VecDeque::new(),
+            looks: BinaryHeap::new(),
+            sweep_at: None,
+            paused: None,
+        };
+        worker.listen()?;
+        Ok(worker)
+    }
+
+    /// Serves until stopped.
+    ///
+    /// # Errors
+    /// When the kernel no longer tells what is ready.
+    pub fn run(&mut self) -> io::Result<()> {
+        let mut events = vec![EpollEvent::empty(); 256];
+        loop {
+            let count = match self.epoll.wait(&mut events, self.patience()) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+            self.desk.refresh();
+            for event in &events[..count] {
+                match event.data() {
+                    WAKE if self.desk.shared.stopped.load(Ordering::Relaxed) => return Ok(self.stop()),
+                    WAKE => self.woken()?,
+                    listener if listener >= LISTENERS => self.accept((listener - LISTENERS) as usize)?,
+                    key => {
+                        let ready = event.events();
+                        let ending =
+                            ready.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
+                        let readable = ready.contains(EpollFlags::EPOLLIN);
+                        self.turn(Key::from(key), |connection, desk| connection.ready(readable, ending, desk));
+                    }
+                }
+            }
+            for key in mem::take(&mut self.again) {
+                self.turn(key, Connection::go_on);
+            }
+            self.look();
+            self.sweep();
+            if self.paused.is_some_and(|until| until <= self.desk.now) {
+                self.paused = None;
+                self.listen()?;
+            }
+        }
+    }
+
+    fn patience(&self) -> EpollTimeout {
+        if !self.again.is_empty() {
+            return EpollTimeout::ZERO;
+        }
+        let look = self.looks.peek().map(|Reverse((at, _))| *at);
+        let Some(until) = [look, self.sweep_at, self.paused].into_iter().flatten().min() else {
+            return EpollTimeout::NONE;
+        };
+        // Rounded up, or the last part of a millisecond would be spent asking.
+        let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+    }
+
+    // ---- those who are there
+
+    /// Gives a connection its turn.
+    fn turn(&mut self, key: Key, work: impl FnOnce(&mut Connection, &mut Desk) -> Result<Turn, Broken>) {
+        let Some(slot) = self.slots.get_mut(key.slot as usize).filter(|slot| slot.turn == key.turn) else { return };
+        let Some(connection) = &mut slot.connection else { return };
+        let desk = &mut self.desk;
+        // One request that meets a mistake of ours ends its connection, and no other.
+        let turn = catch_unwind(AssertUnwindSafe(|| work(connection, desk))).unwrap_or(Ok(Turn::Over));
+        slot.deadline = connection.deadline(&desk.shared.limits);
+        match turn {
+            Ok(turn) => {
+                if let Some(at) = connection.new_look() {
+                    self.looks.push(Reverse((at, key)));
+                }
+                match turn {
+                    Turn::Wait => {}
+                    Turn::Again => self.again.push_back(key),
+                    Turn::Over => self.end(key, &Broken::HungUp),
+                }
+            }
+            Err(broken) => self.end(key, &broken),
+        }
+    }
+
+    fn end(&mut self, key: Key, because: &Broken) {
+        let slot = &mut self.slots[key.slot as usize];
+        slot.turn = (slot.turn + 1) & MAX_TURN;
+        let Some(connection) = slot.connection.take() else { return };
+        self.free.push(key.slot);
+        let shared = &self.desk.shared;
+        shared.threads[self.number].connections.fetch_sub(1, Ordering::Relaxed);
+        shared.roll.lock().expect("nobody panics with it").leave(connection.client());
+        connection.close(&because.to_string(), self.desk.now);
+    }
+
+    fn look(&mut self) {
+        while let Some(Reverse((at, key))) = self.looks.peek().copied() {
+            if at > self.desk.now {
+                return;
+            }
+            self.looks.pop();
+            self.turn(key, |connection, desk| Ok(connection.look(at, desk)));
+        }
+    }
+
+    /// Ends the patience with those whose time has come.
+    fn sweep(&mut self) {
+        if self.sweep_at.is_none_or(|at| at > self.desk.now) {
+            return;
+        }
+        let now = self.desk.now;
+        let is_late = |(_, slot): &(usize, &Slot)| slot.connection.is_some() && slot.deadline <= now;
+        let key = |(at, slot): (usize, &Slot)| Key { slot: at as u32, turn: slot.turn };
+        let late: Vec<Key> = self.slots.iter().enumerate().filter(is_late).map(key).collect();
+        late.into_iter().for_each(|key| self.turn(key, Connection::late));
+        let is_empty = self.free.len() == self.slots.len();
+        if is_empty {
+            // A storm is over; its memory is for the next program.
+            (self.slots, self.free, self.looks) = Default::default();
+        }
+        self.sweep_at = (!is_empty).then_some(now + SWEEP);
+    }
+
+    fn stop(&mut self) {
+        for slot in &mut self.slots {
+            if let Some(mut connection) = slot.connection.take() {
+                connection.settle(self.desk.now);
+            }
+        }
+    }
+
+    // ---- those who come
+
+    /// Hears of new connections, one thread for each.
+    fn listen(&self) -> io::Result<()> {
+        for (number, listener) in self.desk.shared.listeners.iter().enumerate() {
+            let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE, LISTENERS + number as u64);
+            self.epoll.add(&listener.socket, event)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves those who come to other threads, or waiting.
+    fn pause(&mut self) -> io::Result<()> {
+        if self.paused.is_none() {
+            for listener in &self.desk.shared.listeners {
+                self.epoll.delete(&listener.socket)?;
+            }
+        }
+        self.paused = Some(self.desk.now + PAUSE);
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<()> {
+        let shared = self.desk.shared.clone();
+        let listener = &shared.listeners[listener];
+        for _ in 0..ACCEPTED_AT_ONCE {
+            if self.paused.is_some() {
+                break;
+            }
+            let is_full = shared.is_full();
+            if is_full && !self.make_room(None) {
+                // Others may have idle connections.
+                for (_, thread) in shared.threads.iter().enumerate().filter(|(number, _)| *number != self.number) {
+                    thread.is_asked_for_room.store(true, Ordering::Relaxed);
+                    thread.wake();
+                }
+                return self.pause();
+            }
+            match transmit::accept(&listener.socket) {
+                Ok((stream, client)) => self.admit(stream, client, listener),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Out of descriptors, which passes when others hang up.
+                Err(_) => return self.pause(),
+            }
+            // Room was made for one who is sure to be there; whether there is another, the kernel will say.
+            if is_full {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, stream: TcpStream, client: SocketAddrV4, listener: &Listener) {
+        let shared = self.desk.shared.clone();
+        let address = *client.ip();
+        let room = shared.roll.lock().expect("nobody panics with it").room(address, shared.limits.of_one_client);
+        if room == Room::OfItsOwn && !self.make_room(Some(address)) {
+            if shared.roll.lock().expect("nobody panics with it").is_worth_a_warning(self.desk.now) {
+                let count = shared.limits.of_one_client;
+                let text = format!("{address} has {count} HTTP connections at work, and gets no more");
+                let fix = Some("look what runs there: a machine that boots needs one or two".to_owned());
+                (listener.served.service.report)(address, Step::Warning { text, fix });
+            }
+            return;
+        }
+        let Some(local) = listener.local(&stream) else { return };
+        let connection = Connection::new(stream, client, local, listener.served.clone(), self.desk.now);
+        shared.roll.lock().expect("nobody panics with it").enter(address);
+        let load = |thread: &Thread| thread.connections.load(Ordering::Relaxed);
+        let least = shared.threads.iter().min_by_key(|thread| load(thread)).expect("there is a thread");
+        if load(&shared.threads[self.number]) > load(least) + UNEVEN {
+            least.connections.fetch_add(1, Ordering::Relaxed);
+            least.arrivals.lock().expect("nobody panics with it").push(connection);
+            return least.wake();
+        }
+        shared.threads[self.number].connections.fetch_add(1, Ordering::Relaxed);
+        self.place(connection);
+    }
+
+    fn place(&mut self, connection: Connection) {
+        let deadline = connection.deadline(&self.desk.shared.limits);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { turn: 0, deadline, connection: None });
+            (self.slots.len() - 1) as u32
+        });
+        let turn = self.slots[slot as usize].turn;
+        let key = Key { slot, turn };
+        // Each change is told once: a connection goes on until the kernel says that it would have to wait.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        let watched = self.epoll.add(connection.stream(), EpollEvent::new(flags, key.into()));
+        self.slots[slot as usize] = Slot { turn, deadline, connection: Some(Box::new(connection)) };
+        self.sweep_at = self.sweep_at.or(Some(self.desk.now + SWEEP));
+        if watched.is_err() {
+            self.end(key, &Broken::HungUp);
+        }
+    }
+
+    fn woken(&mut self) -> io::Result<()> {
+        let shared = self.desk.shared.clone();
+        let thread = &shared.threads[self.number];
+        let _ = thread.wake.read();
+        let arrivals = mem::take(&mut *thread.arrivals.lock().expect("nobody panics with it"));
+        arrivals.into_iter().for_each(|connection| self.place(connection));
+        if thread.is_asked_for_room.swap(false, Ordering::Relaxed) && shared.is_full() {
+            self.make_room(None);
+        }
+        Ok(())
+    }
+
+    /// Ends the connections that have waited longest for a request, of this client if one is named. Returns whether there
+    /// were any.
+    fn make_room(&mut self, of: Option<Ipv4Addr>) -> bool {
+        let idle = |(at, slot): (usize, &Slot)| {
+            let connection =
+                slot.connection.as_ref().filter(|connection| of.is_none_or(|of| connection.client() == of))?;
+            let since = connection.idle_since().filter(|since| self.desk.now.duration_since(*since) >= RESTED)?;
+            Some((since, Key { slot: at as u32, turn: slot.turn }))
+        };
+        let mut idle: Vec<_> = self.slots.iter().enumerate().filter_map(idle).collect();
+        let count = idle.len().div_ceil(CLEARED);
+        if count > 0 {
+            idle.select_nth_unstable(count - 1);
+        }
+        idle.iter().take(count).for_each(|(_, key)| self.end(*key, &Broken::HungUp));
+        count > 0
+    }
+}
+
+impl From<u64> for Key {
+    fn from(data: u64) -> Key {
+        Key { slot: data as u32, turn: (data >> 32) as u32 }
+    }
+}
+
+impl From<Key> for u64 {
+    fn from(key: Key) -> u64 {
+        u64::from(key.turn) << 32 | u64::from(key.slot)
+    }
+}
