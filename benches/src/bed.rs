@@ -131,7 +131,7 @@ pub fn readable(socket: impl AsFd, limit: Duration) -> bool {
     poll(&mut fds, PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0)
 }
 
-fn ip(namespace: &Namespace, arguments: &str) -> Result<()> {
+pub fn ip(namespace: &Namespace, arguments: &str) -> Result<()> {
     let output = namespace.command("ip").args(arguments.split_whitespace()).output();
     let output = output.map_err(|error| format!("ip (package iproute2) cannot be run: {error}"))?;
     if output.status.success() {

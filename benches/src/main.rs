@@ -7,6 +7,7 @@
 
 mod bed;
 mod dhcp_load;
+mod http_client;
 mod http_load;
 mod machine;
 mod memory;
@@ -59,7 +60,7 @@ const SUBJECTS: [(&str, Marks, Make); 8] = [
     ("memory", memory::MARKS, || Ok(Box::new(Memory::new()?))),
     ("dhcp", &[], || Ok(Box::new(DhcpLoad::new()?))),
     ("tftp", tftp_load::MARKS, || Ok(Box::new(TftpLoad::new()?))),
-    ("http", &[], || Ok(Box::new(HttpLoad::new()?))),
+    ("http", http_load::MARKS, || Ok(Box::new(HttpLoad::new()?))),
     ("names", &[], || Ok(Box::new(Names::new()?))),
     ("storm", storm_load::MARKS, || Ok(Box::new(Boots::new()?))),
     ("machine", &[], || Ok(Box::new(Machine::new()?))),

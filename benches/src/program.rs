@@ -16,6 +16,8 @@ pub enum Program {
     TftpdHpa,
     Atftpd,
     Nginx,
+    /// Without its access log.
+    NginxQuiet,
     /// Answers DHCP without a thought: the floor of what a server can cost.
     Nothing,
     /// What many start with.
@@ -57,6 +59,7 @@ impl Program {
             Program::TftpdHpa => "tftpd-hpa",
             Program::Atftpd => "atftpd",
             Program::Nginx => "nginx",
+            Program::NginxQuiet => "nginx, no log",
             Program::Nothing => "floor",
             Program::DnsmasqAndNginx => "dnsmasq + nginx",
             Program::KeaTftpdAndNginx => "Kea + tftpd-hpa + nginx",
@@ -74,6 +77,7 @@ impl Program {
             TftpdHpa => &[(TftpdHpa, &[Tftp])],
             Atftpd => &[(Atftpd, &[Tftp])],
             Nginx => &[(Nginx, &[Http])],
+            NginxQuiet => &[(NginxQuiet, &[Http])],
             Nothing => &[(Nothing, &[Dhcp])],
             DnsmasqAndNginx => &[(Dnsmasq, &[Dhcp, Tftp]), (Nginx, &[Http])],
             KeaTftpdAndNginx => &[(Kea, &[Dhcp]), (TftpdHpa, &[Tftp]), (Nginx, &[Http])],
@@ -94,7 +98,8 @@ impl Program {
             Program::Kea => kea(bed, root, state),
             Program::TftpdHpa => Ok(tftpd_hpa(bed, root)),
             Program::Atftpd => Ok(atftpd(bed, root, state)),
-            Program::Nginx => nginx(bed, root, state),
+            Program::Nginx => nginx(bed, root, state, true),
+            Program::NginxQuiet => nginx(bed, root, state, false),
             Program::Nothing => nothing(bed),
             Program::DnsmasqAndNginx | Program::KeaTftpdAndNginx => unreachable!("a part is one program"),
         };
@@ -221,15 +226,16 @@ fn atftpd(bed: &Bed, root: &Path, state: &Path) -> Command {
 }
 
 /// Debian's nginx.conf, with room for the connections that are asked for.
-fn nginx(bed: &Bed, root: &Path, state: &Path) -> Result<Command> {
+fn nginx(bed: &Bed, root: &Path, state: &Path, logs: bool) -> Result<Command> {
     let (server, root, folder) = (bed.subnet.server, root.display(), state.display());
+    let log = if logs { format!("{folder}/nginx-access.log") } else { "off".into() };
     let config = format!(
         "user root;\nworker_processes auto;\nworker_rlimit_nofile 65536;\npid {folder}/nginx.pid;\n\
          error_log {folder}/nginx-error.log;\n\
          events {{ worker_connections 20000; }}\n\
          http {{\n  sendfile on;\n  tcp_nopush on;\n  types_hash_max_size 2048;\n  gzip on;\n\
          \x20 include /etc/nginx/mime.types;\n  default_type application/octet-stream;\n\
-         \x20 access_log {folder}/nginx-access.log;\n\
+         \x20 access_log {log};\n\
          \x20 server {{ listen {server}:80; root {root}; }}\n}}\n"
     );
     let file = state.join("nginx.conf");

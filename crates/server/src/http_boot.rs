@@ -14,6 +14,7 @@ mod range;
 mod request;
 mod response;
 mod roll;
+mod shared;
 mod shelf;
 mod transmit;
 mod worker;
@@ -28,7 +29,8 @@ use journal::Role;
 
 use crate::files::{Files, Open, Report};
 pub use request::{Method, Request};
-use worker::{Shared, Worker};
+use shared::Shared;
+use worker::Worker;
 
 /// Content made on the spot. Asked before the files, for every method.
 pub trait Dynamic: Send + Sync {

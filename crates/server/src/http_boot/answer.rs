@@ -10,8 +10,9 @@ use super::connection::is_copied;
 use super::ledger::Sending;
 use super::request::BadRequest;
 use super::response::{self, Body, Response};
+use super::shared::Served;
 use super::shelf::{Held, Kept};
-use super::worker::{Desk, Served};
+use super::worker::Desk;
 use super::{Generated, Method, Request, page};
 use crate::files::FileError;
 

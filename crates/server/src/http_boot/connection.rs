@@ -8,15 +8,14 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use journal::Step;
-
 use super::Limits;
 use super::answer::{Answer, answer, refusal};
 use super::ledger::Ledger;
 use super::request::{self, BadRequest, Head};
+use super::shared::Served;
 use super::shelf::{Held, Kept};
 use super::transmit::{self, Broken};
-use super::worker::{Desk, Served};
+use super::worker::Desk;
 
 /// At most this much at a time, so that one fast client leaves room for others on its thread.
 const TURN_OCTETS: u64 = 1 << 20;
@@ -173,6 +172,9 @@ impl Connection {
     // ---- listening
 
     fn listen(&mut self, desk: &mut Desk) -> Result<Option<Turn>, Broken> {
+        if self.inbox.is_empty() {
+            return self.hear(desk);
+        }
         // Some clients end a body with a line of its own, which belongs to nothing (RFC 9112 section 2.2).
         let blank = self.inbox.iter().take_while(|octet| b"\r\n".contains(octet)).count();
         self.inbox.drain(..blank);
@@ -382,12 +384,6 @@ impl Connection {
             let steps = self.ledger.close(transmit::unacknowledged(&self.stream), because, now);
             steps.into_iter().for_each(|step| self.served.tell(client, step));
         }
-    }
-}
-
-impl Served {
-    fn tell(&self, client: Ipv4Addr, step: Step) {
-        (self.service.report)(client, step);
     }
 }
 

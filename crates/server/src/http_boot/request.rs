@@ -1,5 +1,6 @@
 //! From octets to a request (RFC 9112).
 
+use std::mem::MaybeUninit;
 use std::net::SocketAddrV4;
 
 use thiserror::Error;
@@ -96,9 +97,9 @@ pub(super) fn parse(
     local: SocketAddrV4,
     limits: &Limits,
 ) -> Result<Option<Head>, BadRequest> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut parsed = httparse::Request::new(&mut headers);
-    let octets = match parsed.parse(arrived) {
+    let mut headers = [const { MaybeUninit::uninit() }; 64];
+    let mut parsed = httparse::Request::new(&mut []);
+    let octets = match parsed.parse_with_uninit_headers(arrived, &mut headers) {
         Ok(httparse::Status::Complete(octets)) if octets <= limits.head_octets => octets,
         Ok(httparse::Status::Partial) if arrived.len() < limits.head_octets => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(BadRequest::HeadTooLarge(limits.head_octets)),

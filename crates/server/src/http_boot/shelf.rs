@@ -112,7 +112,7 @@ impl Shelf {
         let content = octets.map_or(found.content, |octets| Content::Memory(octets.into()));
         let kept = Arc::new(Kept::new(Found { content, size: data.len(), ..found }, validators));
         let small = issmall.then(|| kept.clone());
-        self.put(asked, Entry { witness, file: Arc::downgrade(&kept), small: small }, data.len());
+        self.put(asked, Entry { witness, file: Arc::downgrade(&kept), small }, data.len());
         kept
     }
 

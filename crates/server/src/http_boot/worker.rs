@@ -4,36 +4,27 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use journal::Step;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::{EfdFlags, EventFd};
-use socket2::SockRef;
 
 use super::conditions::print_date;
 use super::connection::{Connection, Turn};
-use super::roll::{Roll, Room};
-use super::shelf::Shelf;
+use super::roll::Room;
+use super::shared::{Listener, Shared};
 use super::transmit::{self, Broken};
-use super::{Limits, Service};
 
-/// Octets that may wait in the kernel unsent. More would only make the journal and the cancelling of dead machines late.
-const UNSENT_OCTETS: u32 = 256 * 1024;
 /// Longer requests are read in pieces.
 const READ_OCTETS: usize = 16 * 1024;
 /// A buffer that was needed once for a long page is not kept.
 const SPARE_OCTETS: usize = 32 * 1024;
 /// Connections accepted before those that are there have their turn.
 const ACCEPTED_AT_ONCE: usize = 32;
-/// Threads may differ by so many connections before one hands over what it accepted.
-const UNEVEN: usize = 8;
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long nobody is accepted when there is no place, or no descriptor.
@@ -47,38 +38,6 @@ const WAKE: u64 = u64::MAX;
 /// Listeners are known by numbers from here, which are above those of [`Key`]s.
 const LISTENERS: u64 = 1 << 63;
 const MAX_TURN: u32 = u32::MAX >> 1;
-
-/// What all threads share.
-pub(super) struct Shared {
-    pub limits: Limits,
-    listeners: Vec<Listener>,
-    roll: Mutex<Roll>,
-    threads: Vec<Thread>,
-    stopped: AtomicBool,
-}
-
-struct Listener {
-    socket: TcpListener,
-    /// `None`: bound to no address in particular.
-    local: Option<SocketAddrV4>,
-    served: Arc<Served>,
-}
-
-/// A service and what it has at hand.
-pub(super) struct Served {
-    pub service: Service,
-    pub shelf: Shelf,
-}
-
-/// What others know of a thread.
-struct Thread {
-    wake: EventFd,
-    connections: AtomicUsize,
-    /// Accepted by others for this one.
-    arrivals: Mutex<Vec<Connection>>,
-    /// Somebody needs a place that only this thread has.
-    is_asked_for_room: AtomicBool,
-}
 
 /// What a thread lends to each connection for its turn.
 pub(super) struct Desk {
@@ -119,67 +78,6 @@ struct Slot {
     connection: Option<Box<Connection>>,
 }
 
-impl Shared {
-    pub fn new(serving: Vec<(Vec<TcpListener>, Service)>, limits: Limits) -> io::Result<Shared> {
-        let mut listeners = Vec::new();
-        for (sockets, service) in serving {
-            let served = Arc::new(Served { service, shelf: Shelf::default() });
-            for socket in sockets {
-                listeners.push(Listener::new(socket, served.clone())?);
-            }
-        }
-        let thread = || -> io::Result<Thread> {
-            Ok(Thread {
-                wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-                connections: AtomicUsize::new(0),
-                arrivals: Mutex::default(),
-                is_asked_for_room: AtomicBool::new(false),
-            })
-        };
-        let threads = std::iter::repeat_with(thread).take(limits.threads).collect::<io::Result<_>>()?;
-        Ok(Shared { limits, listeners, roll: Mutex::default(), threads, stopped: AtomicBool::new(false) })
-    }
-
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.threads.iter().for_each(Thread::wake);
-    }
-
-    fn is_full(&self) -> bool {
-        self.roll.lock().expect("nobody panics with it").is_full(self.limits.connections)
-    }
-}
-
-impl Thread {
-    fn wake(&self) {
-        // Fails only when it is awake already, many times over.
-        let _ = self.wake.write(1);
-    }
-}
-
-impl Listener {
-    fn new(socket: TcpListener, served: Arc<Served>) -> io::Result<Listener> {
-        socket.set_nonblocking(true)?;
-        let local = match socket.local_addr()? {
-            SocketAddr::V4(local) if !local.ip().is_unspecified() => Some(local),
-            _ => None,
-        };
-        // Connections inherit both. Without Nagle's algorithm off, small answers wait 40 ms for an acknowledgement. Failing,
-        // both cost speed only.
-        let _ = SockRef::from(&socket).set_tcp_nodelay(true);
-        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_OCTETS);
-        Ok(Listener { socket, local, served })
-    }
-
-    fn local(&self, stream: &TcpStream) -> Option<SocketAddrV4> {
-        match (self.local, stream.local_addr()) {
-            (Some(local), _) => Some(local),
-            (None, Ok(SocketAddr::V4(local))) => Some(local),
-            _ => None,
-        }
-    }
-}
-
 impl Desk {
     fn new(shared: Arc<Shared>) -> Desk {
         let (date, second) = (String::new(), i64::MIN);
@@ -213,7 +111,7 @@ impl Desk {
 impl Worker {
     pub fn new(shared: Arc<Shared>, number: usize) -> io::Result<Worker> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&shared.threads[number].wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        epoll.add(shared.thread(number).bell(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         let worker = Worker {
             desk: Desk::new(shared),
             number,
@@ -244,8 +142,11 @@ impl Worker {
             self.desk.refresh();
             for event in &events[..count] {
                 match event.data() {
-                    WAKE if self.desk.shared.stopped.load(Ordering::Relaxed) => return Ok(self.stop()),
-                    WAKE => self.woken()?,
+                    WAKE if self.desk.shared.is_stopped() => {
+                        self.stop();
+                        return Ok(());
+                    }
+                    WAKE => self.woken(),
                     listener if listener >= LISTENERS => self.accept((listener - LISTENERS) as usize)?,
                     key => {
                         let ready = event.events();
@@ -312,8 +213,8 @@ impl Worker {
         let Some(connection) = slot.connection.take() else { return };
         self.free.push(key.slot);
         let shared = &self.desk.shared;
-        shared.threads[self.number].connections.fetch_sub(1, Ordering::Relaxed);
-        shared.roll.lock().expect("nobody panics with it").leave(connection.client());
+        shared.thread(self.number).has_one_less();
+        shared.roll().leave(connection.client());
         connection.close(&because.to_string(), self.desk.now);
     }
 
@@ -384,11 +285,7 @@ impl Worker {
             }
             let is_full = shared.is_full();
             if is_full && !self.make_room(None) {
-                // Others may have idle connections.
-                for (_, thread) in shared.threads.iter().enumerate().filter(|(number, _)| *number != self.number) {
-                    thread.is_asked_for_room.store(true, Ordering::Relaxed);
-                    thread.wake();
-                }
+                shared.ask_for_room(self.number);
                 return self.pause();
             }
             match transmit::accept(&listener.socket) {
@@ -409,28 +306,19 @@ impl Worker {
     fn admit(&mut self, stream: TcpStream, client: SocketAddrV4, listener: &Listener) {
         let shared = self.desk.shared.clone();
         let address = *client.ip();
-        let room = shared.roll.lock().expect("nobody panics with it").room(address, shared.limits.of_one_client);
+        let room = shared.roll().room(address, shared.limits.of_one_client);
         if room == Room::OfItsOwn && !self.make_room(Some(address)) {
-            if shared.roll.lock().expect("nobody panics with it").is_worth_a_warning(self.desk.now) {
-                let count = shared.limits.of_one_client;
-                let text = format!("{address} has {count} HTTP connections at work, and gets no more");
-                let fix = Some("look what runs there: a machine that boots needs one or two".to_owned());
-                (listener.served.service.report)(address, Step::Warning { text, fix });
-            }
-            return;
+            return shared.warn_of(address, &listener.served, self.desk.now);
         }
         let Some(local) = listener.local(&stream) else { return };
         let connection = Connection::new(stream, client, local, listener.served.clone(), self.desk.now);
-        shared.roll.lock().expect("nobody panics with it").enter(address);
-        let load = |thread: &Thread| thread.connections.load(Ordering::Relaxed);
-        let least = shared.threads.iter().min_by_key(|thread| load(thread)).expect("there is a thread");
-        if load(&shared.threads[self.number]) > load(least) + UNEVEN {
-            least.connections.fetch_add(1, Ordering::Relaxed);
-            least.arrivals.lock().expect("nobody panics with it").push(connection);
-            return least.wake();
+        shared.roll().enter(address);
+        let number = shared.thread_for_another(self.number);
+        shared.thread(number).has_one_more();
+        match number == self.number {
+            true => self.place(connection),
+            false => shared.thread(number).hand_over(connection),
         }
-        shared.threads[self.number].connections.fetch_add(1, Ordering::Relaxed);
-        self.place(connection);
     }
 
     fn place(&mut self, connection: Connection) {
@@ -451,16 +339,13 @@ impl Worker {
         }
     }
 
-    fn woken(&mut self) -> io::Result<()> {
+    fn woken(&mut self) {
         let shared = self.desk.shared.clone();
-        let thread = &shared.threads[self.number];
-        let _ = thread.wake.read();
-        let arrivals = mem::take(&mut *thread.arrivals.lock().expect("nobody panics with it"));
-        arrivals.into_iter().for_each(|connection| self.place(connection));
-        if thread.is_asked_for_room.swap(false, Ordering::Relaxed) && shared.is_full() {
+        let thread = shared.thread(self.number);
+        thread.take_arrivals().into_iter().for_each(|connection| self.place(connection));
+        if thread.is_asked_for_room() && shared.is_full() {
             self.make_room(None);
         }
-        Ok(())
     }
 
     /// Ends the connections that have waited longest for a request, of this client if one is named. Returns whether there
