@@ -170,9 +170,9 @@ pub const KEYS: &[Key] = &[
     key("tftp", "port", "1 to 65535", "69", "UDP port. Firmware knows no other than 69.", "6969", ""),
     key("tftp", "port_range", "ports", "any that is free", "Transfers come from these UDP ports, which a firewall may let pass. There are no more transfers at once than ports.", r#""50000-50099""#, ""),
     key("tftp", "single_port", "true or false", "false", "Transfers come from the service's own port, for machines behind a NAT or a firewall that knows nothing of TFTP.", "true", ""),
-    key("tftp", "max_blksize", "8 to 65464", "what fits the link's MTU", "Largest block, in octets, that is agreed to (RFC 2348).", "1428", ""),
-    key("tftp", "max_windowsize", "1 to 65535", "64", "Most blocks under way at once (RFC 7440).", "16", ""),
-    key("tftp", "max_transfers", "1 to 65535", "1000", "Most transfers at once.", "200", ""),
+    key("tftp", "max_blksize", "8 to 65464", "what fits the link's MTU", "Largest block, in octets, that is agreed to (RFC 2348). Machines get no larger one than they ask for, and none that needs fragments.", "1428", ""),
+    key("tftp", "max_windowsize", "1 to 65535", "64", "Most blocks under way to a machine at once (RFC 7440); fewer while more than 128 machines are served at a time.", "16", ""),
+    key("tftp", "max_transfers", "1 to 65535", "10000", "Most transfers at once. Others wait their turn.", "200", ""),
 
     key("http", "enabled", "true or false", "true", "Serve HTTP.", "false", "--no-http"),
     key("http", "root", "path", "`tftp.root`", "A folder of files to publish, over TFTP as well.", r#""/srv/http""#, "--http-root PATH"),

@@ -96,7 +96,8 @@ impl Default for Tftp {
             mtu: None,
             // Beyond 64 blocks nothing is gained any more, and some clients fail.
             max_windowsize: 64,
-            max_transfers: 1000,
+            // Two racks of machines, and more that wait their turn.
+            max_transfers: 10_000,
             ports: TransferPorts::Any,
         }
     }
