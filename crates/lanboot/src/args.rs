@@ -51,6 +51,8 @@ pub enum Command {
     Import(Import),
     /// List the leases, or see to the database that they are in
     Leases(Leases),
+    /// Tell what machines did when they booted, step by step
+    Story(Story),
     /// iPXE's binaries: which are there, and how to get newer ones
     #[command(subcommand)]
     Firmware(Firmware),
@@ -304,6 +306,18 @@ pub struct Lab {
     /// How to print what happens
     #[arg(long, value_enum, default_value_t, help_heading = "Lab")]
     pub log: Log,
+}
+
+#[derive(Debug, Args)]
+pub struct Story {
+    /// The machines; all without any
+    #[arg(value_name = "MAC")]
+    pub machines: Vec<Mac>,
+    /// Only machines whose last boot got stuck or failed
+    #[arg(long)]
+    pub stuck: bool,
+    #[command(flatten)]
+    pub state: State,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod names;
 mod problem;
 mod query_log;
 mod setup;
+mod story;
 mod summary;
 mod up;
 
@@ -38,7 +39,12 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     if matches!(
         command,
-        Command::Check(_) | Command::Explain(_) | Command::Import(_) | Command::Leases(_) | Command::Firmware(_)
+        Command::Check(_)
+            | Command::Explain(_)
+            | Command::Import(_)
+            | Command::Leases(_)
+            | Command::Story(_)
+            | Command::Firmware(_)
     ) {
         end_with_the_pipe();
     }
@@ -51,6 +57,7 @@ fn main() -> ExitCode {
         Command::Dnsmasq { options } => return dnsmasq::dnsmasq(&options),
         Command::Import(args) => import::import(&args),
         Command::Leases(args) => leases::leases(&args),
+        Command::Story(args) => story::story(&args),
         Command::Firmware(args) => firmware::firmware(&args),
     };
     outcome.unwrap_or_else(|found| {

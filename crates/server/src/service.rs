@@ -7,13 +7,13 @@ use std::sync::Arc;
 use config::DnsAt;
 use ipnet::Ipv4Net;
 use journal::{Journal, Step};
-use leases::LeaseStore;
+use leases::{LeaseStore, Record};
 
 use crate::dhcp::{self, DhcpService, Order};
 use crate::dns::{self, DnsService};
 use crate::files::{Files, Report};
 use crate::http_boot::{self, HttpService, Limits};
-use crate::machines::Machines;
+use crate::machines::{self, Machines};
 use crate::made::Made;
 use crate::net::{
     self, ArpSocket, DhcpSocket, DnsSockets, EchoSocket, ForwardSocket, Interface, OpenError, PxeSocket, RouterSocket,
@@ -229,12 +229,15 @@ fn open_dns(config: &config::Dns, links: &[Link]) -> Result<Vec<DnsSockets>, Ope
 
 /// The lease records tell whose the addresses are that were given before we were started.
 fn remember(machines: &Machines, store: &dyn LeaseStore) {
-    let now = std::time::Instant::now();
-    for record in store.list() {
-        if let Some(binding) = record.binding() {
-            machines.has_address(binding.mac, record.address, now);
-        }
+    let holder = |record: &Record| Some((record.free_from(), record.binding()?.mac, record.address));
+    let mut held: Vec<_> = store.list().filter_map(holder).collect();
+    // Of a million those that were heard of last matter: their leases end last.
+    if held.len() > machines::MOST {
+        held.select_nth_unstable_by(machines::MOST, |one, other| other.cmp(one));
+        held.truncate(machines::MOST);
     }
+    let now = std::time::Instant::now();
+    held.into_iter().for_each(|(_, mac, address)| machines.has_address(mac, address, now));
 }
 
 /// Who has an address on this interface: whom the kernel has heard there, else whom we gave it to.
