@@ -128,7 +128,6 @@ impl Lan {
         let opened = EmbeddedStore::tuned(self.disk.clone(), tuning);
         let (store, _) = opened.expect("a disk without ills can be read");
         self.witness.found(self.now, self.wall(), store.table());
-        self.machines = Arc::default();
         let store = Box::new(SlowStore::new(store, self.pace.clone()));
         let mut engine = Engine::new(settings(&self.setup), store, self.machines.clone());
         if self.listener.is_some() {

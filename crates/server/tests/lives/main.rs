@@ -2,7 +2,9 @@
 
 mod chance;
 mod client;
+mod counted;
 mod cuts;
+mod day;
 mod disk;
 mod faults;
 mod lan;
