@@ -42,7 +42,7 @@ pub struct Ask<'a> {
 }
 
 /// Now, by both clocks: leases end by the wall's, holds by the running one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     pub wall: UnixSecs,
     pub running: Instant,

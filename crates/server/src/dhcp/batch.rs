@@ -31,6 +31,10 @@ pub(super) enum Then {
     SetAside {
         address: Ipv4Addr,
     },
+    /// Leases move along with a clock that was set ahead by so many seconds.
+    Moved {
+        by: i64,
+    },
     /// A lease that another card of the same machine, or another machine of the same name, loses something to.
     Nothing,
 }
@@ -44,18 +48,23 @@ impl Engine {
     pub fn flush(&mut self, now: Clock) {
         self.hear_news();
         loop {
+            let time = self.lease_time(now);
             if let Some(waiting) = self.under_way.take() {
                 match self.store.settled() {
                     None => return self.under_way = Some(waiting),
-                    Some(Ok(outcomes)) => self.written(now, waiting, outcomes),
-                    Some(Err(error)) => self.not_written(now, waiting, &error),
+                    Some(Ok(outcomes)) => self.written(time, waiting, outcomes),
+                    Some(Err(error)) => self.not_written(time, waiting, &error),
                 }
             }
-            if self.batch.is_empty() {
+            let time = self.lease_time(now);
+            let mut queued = self.leases_to_move(time);
+            if queued.is_empty() {
+                queued = std::mem::take(&mut self.batch);
+            }
+            if queued.is_empty() {
                 return;
             }
-            let queued = std::mem::take(&mut self.batch).into_iter();
-            let (changes, waiting) = queued.map(|queued| (queued.change, queued.then)).unzip();
+            let (changes, waiting) = queued.into_iter().map(|queued| (queued.change, queued.then)).unzip();
             self.store.begin(changes);
             self.under_way = Some(waiting);
         }
@@ -95,6 +104,7 @@ impl Engine {
                     self.holds.release(address);
                     self.ended(address);
                 }
+                (Then::Moved { by }, _) => self.leases_moved(by),
                 _ => {}
             }
         }
@@ -104,6 +114,9 @@ impl Engine {
     fn not_written(&mut self, now: Clock, waiting: Vec<Then>, error: &StoreError) {
         self.store_failed(&error.to_string());
         for then in waiting {
+            if let Then::Moved { .. } = then {
+                self.leases_not_moved(now);
+            }
             if let Then::Acknowledge(pending) = then
                 && let Some(lease) = self.store.confirm(pending.address, &pending.key, pending.lease_secs, now.wall)
             {

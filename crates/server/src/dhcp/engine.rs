@@ -19,6 +19,7 @@ use mac::Mac;
 use super::batch::{Queued, Then};
 use super::changes::LeaseChange;
 use super::delayed::Delayed;
+use super::lease_time::LeaseTime;
 use super::probes::Probes;
 use super::proxy::Door;
 use super::relay::{self, Forwarded};
@@ -75,6 +76,7 @@ pub struct Engine {
     pub(super) batch: Vec<Queued>,
     /// What each change of the batch was made for that is being written.
     pub(super) under_way: Option<Vec<Then>>,
+    pub(super) lease_time: LeaseTime,
     pub(super) delayed: Delayed,
     pub(super) effects: Vec<Effect>,
     pub(super) store_broken: bool,
@@ -97,6 +99,7 @@ impl Engine {
             machines,
             batch: Vec::new(),
             under_way: None,
+            lease_time: LeaseTime::default(),
             delayed: Delayed::default(),
             effects: Vec::new(),
             store_broken: false,
@@ -146,6 +149,7 @@ impl Engine {
     /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from
     /// it shows in [`Engine::drain`], after [`Engine::flush`] where a lease is involved.
     pub fn handle(&mut self, now: Clock, link: usize, octets: &[u8]) {
+        let now = self.lease_time(now);
         self.link = Some(link);
         self.hear(now, link, Door::Dhcp, octets);
     }
@@ -231,6 +235,7 @@ impl Engine {
 
     /// Somebody uses this address: `by` where ARP told, `None` from an ICMP echo.
     pub fn address_answered(&mut self, now: Clock, address: Ipv4Addr, by: Option<Mac>) {
+        let now = self.lease_time(now);
         let Some(probe) = self.probes.take(address) else { return };
         let host = self.settings.dhcp.hosts.at(address);
         let same = |by| by == probe.mac || host.is_some_and(|host| host.names(&by) && host.names(&probe.mac));
@@ -247,6 +252,7 @@ impl Engine {
 
     /// Probes that nobody answered become offers, and offers that waited long enough go.
     pub fn handle_timeout(&mut self, now: Clock) {
+        let now = self.lease_time(now);
         while let Some((address, probe)) = self.probes.take_due(now.running) {
             self.resume(now, &probe, Some(address));
         }

@@ -7,6 +7,7 @@ mod changes;
 mod delayed;
 pub mod engine;
 mod exchange;
+mod lease_time;
 mod manners;
 #[cfg(test)]
 mod manners_tests;
@@ -38,6 +39,9 @@ use crate::net::{ArpSocket, DhcpSocket, EchoSocket, ForwardSocket, Outbox, PxeSo
 use crate::report::Reporter;
 pub use changes::{About, LeaseChange};
 use engine::{Effect, Engine};
+
+/// How often the clock is looked at while nobody asks for anything.
+const LOOKS_AT_CLOCK: Duration = Duration::from_secs(60);
 
 /// What the service serves.
 #[derive(Clone, Debug)]
@@ -296,6 +300,8 @@ impl Loop {
     fn wait(&self) -> Ready {
         let now = Instant::now();
         let timeout = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        // That the wall clock was set shows when it is looked at.
+        let timeout = Some(timeout.map_or(LOOKS_AT_CLOCK, |timeout| timeout.min(LOOKS_AT_CLOCK)));
         // A millisecond more than asked, so as not to wake just before the deadline.
         let timeout = timeout.map_or(PollTimeout::NONE, |wait| {
             PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
@@ -431,6 +437,13 @@ fn tell(sent: io::Result<usize>, send_fails: &mut bool, reporter: &Reporter) {
 }
 
 fn clock() -> Clock {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Clock { wall: UnixSecs(wall), running: Instant::now() }
+    let mut running = Instant::now();
+    loop {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let clock = Clock { wall: UnixSecs(wall), running: Instant::now() };
+        // Held up between the two, it would look as if one of them had been set.
+        if clock.running - std::mem::replace(&mut running, clock.running) < Duration::from_secs(1) {
+            return clock;
+        }
+    }
 }

@@ -41,6 +41,7 @@ struct Said {
 impl Engine {
     /// Takes one UDP payload that reached port 4011, sent by `from`. See [`Engine::handle`].
     pub fn handle_pxe(&mut self, now: Clock, link: usize, from: SocketAddrV4, octets: &[u8]) {
+        let now = self.lease_time(now);
         self.hear(now, link, Door::Pxe(from), octets);
     }
 

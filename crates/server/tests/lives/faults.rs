@@ -118,6 +118,54 @@ fn a_slow_disk_makes_nobody_wait_for_the_others() {
 }
 
 #[test]
+fn clocks_that_are_set_by_hours_end_no_lease() {
+    let seed = seed();
+    println!("LANBOOT_SEED={seed}");
+    let mut lan = Lan::new(Setup { lost: 20, ..RESTLESS }, seed);
+    for _ in 0..100 {
+        lan.starts_server();
+        for _ in 0..3 {
+            let before = lan.chance.below(2000);
+            lan.runs_until(lan.now + before);
+            let by = lan.chance.between(10, 6 * 3600) as i64;
+            // More often ahead than back, or nothing that was given back would ever be free again.
+            lan.wall_is_off_by += if lan.chance.one_in(4) { -by } else { by };
+            lan.warnings.clear();
+            // Whoever asks next makes the server look at its clock.
+            lan.runs_until(lan.now + 2000);
+            let way = |warning: &String| warning.starts_with("the clock of this computer was set");
+            assert!(lan.warnings.iter().filter(|warning| way(warning)).count() == 1, "{:?}", lan.warnings);
+        }
+        let kill = lan.chance.one_in(3);
+        lan.ends_server(kill);
+        let pause = lan.chance.below(2000);
+        lan.runs_until(lan.now + pause);
+    }
+    assert_eq!(lan.witness.wrongs, [""; 0], "LANBOOT_SEED={seed}");
+    assert!(lan.witness.acknowledged > 1000, "{} LANBOOT_SEED={seed}", lan.witness.acknowledged);
+}
+
+#[test]
+fn a_clock_that_is_set_while_nothing_can_be_written_ends_no_lease_either() {
+    let mut lan = Lan::new(CALM, 9);
+    lan.starts_server();
+    lan.runs_until(5000);
+    lan.disk.falls_ill(Ills { dead: true, ..Ills::default() });
+    lan.wall_is_off_by += 7200;
+    // Others want what they have.
+    for _ in 0..10 {
+        lan.comes();
+    }
+    lan.runs_until(60_000);
+    lan.disk.falls_ill(Ills::default());
+    lan.runs_until(150_000);
+    lan.ends_server(false);
+    lan.starts_server();
+    assert_eq!(lan.witness.wrongs, [""; 0]);
+    assert_eq!(lan.witness.claims(lan.now), 60);
+}
+
+#[test]
 fn chance_is_the_same_for_a_seed() {
     let draw = |seed| [(); 3].map(|()| Chance(seed).below(1000));
     assert_eq!(draw(1), draw(1));

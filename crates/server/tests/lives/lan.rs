@@ -277,6 +277,11 @@ impl Lan {
     pub fn replaces(&mut self, number: usize) {
         self.clients[number].reboots(u64::MAX);
         self.clients[number].lease = None;
+        self.comes();
+    }
+
+    /// A new client.
+    pub fn comes(&mut self) {
         let new = self.clients.len();
         self.clients.push(Client::new(new as u32, self.setup.habits, self.now + 1));
         self.plans(new);
