@@ -4,13 +4,13 @@
 # usage: scripts/fuzz.sh [-n RUNS] [-c FOLDER] [TARGET...]
 #   RUNS     inputs for each target, by default 1000000
 #   FOLDER   where new inputs are kept, by default target/fuzz/corpus; the inputs of fuzz/corpus are read too
-#   TARGET   by default all: options conf toml decoder engine tftp dns query hosts
+#   TARGET   by default all: options conf toml decoder engine tftp dns query hosts leases
 # usage: scripts/fuzz.sh merge
 #   makes fuzz/corpus anew: the fewest and smallest inputs of both that reach what all of them reach
 set -eu
 cd "$(dirname "$0")/.."
 
-all='options conf toml decoder engine tftp dns query hosts'
+all='options conf toml decoder engine tftp dns query hosts leases'
 runs=1000000
 found=target/fuzz/corpus
 merge=

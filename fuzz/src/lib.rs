@@ -9,6 +9,7 @@ mod dns;
 mod engine;
 mod hosts;
 mod input;
+mod leases;
 mod options;
 mod tftp;
 mod toml;
@@ -28,4 +29,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dns", dns::target),
     ("query", dns::query::target),
     ("hosts", hosts::target),
+    ("leases", leases::target),
 ];
