@@ -1,7 +1,7 @@
 //! The TFTP service against the clients that people have: tftp-hpa, atftp, curl and busybox, and against datagrams of
 //! our own where a program would not misbehave on demand. Each test has a network namespace to itself.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -358,5 +358,94 @@ fn blocks_fit_the_link() {
         assert!(blocks.iter().zip(1u8..).all(|(block, number)| block[..4] == [0, 3, 0, number]));
         rom.answer(b"\0\x04\0\x0e", port);
         assert!(matches!(lab.next_event(), Step::FileSent { octets: 20_000, retransmits: 0, .. }));
+    });
+}
+
+/// The next block of this number, whatever is repeated before it, as (file data, port).
+fn block(client: &Raw, number: u16) -> (Vec<u8>, u16) {
+    for _ in 0..10_000 {
+        let (datagram, port) = client.next();
+        assert_eq!(datagram[..2], [0, 3], "{}", datagram.escape_ascii());
+        if datagram[2..4] == number.to_be_bytes() {
+            return (datagram[4..].to_vec(), port);
+        }
+    }
+    panic!("block {number} never comes");
+}
+
+fn ack(client: &Raw, number: u16, port: u16) {
+    let [high, low] = number.to_be_bytes();
+    client.answer(&[0, 4, high, low], port);
+}
+
+/// How many files and sockets may be open at once, once that is raised as far as it may.
+fn descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls are given a live local.
+    let failed = unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) != 0 || {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0
+        }
+    };
+    assert!(!failed, "{}", std::io::Error::last_os_error());
+    limit.rlim_cur as usize
+}
+
+#[test]
+fn two_thousand_transfers_at_once_all_move() {
+    // Two sockets and a file for each.
+    let most = descriptors() / 4;
+    assert!(most >= 200, "this test needs more descriptors: ulimit -n");
+    let count = most.min(2000);
+    in_lab("thousands", Tftp::default(), move |lab| {
+        let content = lab.publish("file", 1500);
+        let clients: Vec<_> = (0..count).map(|_| lab.socket()).collect();
+        clients.iter().for_each(|client| client.ask(b"\0\x01file\0octet\0"));
+        for (number, part) in (1..).zip(content.chunks(512)) {
+            for client in &clients {
+                // Nobody has the next block before everybody has this one.
+                let (data, port) = block(client, number);
+                assert!(data == part, "block {number}");
+                ack(client, number, port);
+            }
+        }
+        for _ in 0..count {
+            assert!(matches!(lab.next_event(), Step::FileSent { octets: 1500, .. }));
+        }
+    });
+}
+
+#[test]
+fn a_file_that_is_replaced_goes_out_as_it_was_and_one_that_is_cut_short_ends_its_transfer() {
+    in_lab("changes", Tftp::default(), |lab| {
+        let content = lab.publish("file", 100_000);
+        let (first, second) = (lab.socket(), lab.socket());
+        first.ask(b"\0\x01file\0octet\0");
+        let (data, port) = block(&first, 1);
+        assert!(data == content[..512]);
+        let new = lab.publish("new", 700);
+        fs::rename(lab.folder.join("new"), lab.folder.join("file")).expect("renamed");
+        for (number, part) in (2..).zip(content[512..].chunks(512)) {
+            ack(&first, number - 1, port);
+            assert!(block(&first, number).0 == part, "block {number}");
+        }
+        ack(&first, 196, port);
+        assert!(matches!(lab.next_event(), Step::FileSent { octets: 100_000, .. }));
+
+        lab.publish("file", 100_000);
+        second.ask(b"\0\x01file\0octet\0");
+        let (data, port) = block(&second, 1);
+        assert!(data != new[..512]);
+        File::options().write(true).open(lab.folder.join("file")).expect("there").set_len(600).expect("cut");
+        let refused = (1..196).any(|number| {
+            ack(&second, number, port);
+            let (datagram, _) = second.next();
+            datagram.starts_with(&[0, 5])
+        });
+        assert!(refused, "no data is made up");
+        let event = lab.next_event();
+        let Step::FileFailed { because, .. } = &event else { panic!("{event:?}") };
+        assert!(because.contains("became shorter"), "{because}");
     });
 }

@@ -275,3 +275,13 @@ fn is_not_there(error: &FileError) -> bool {
         FileError::NotReadable { .. } | FileError::Withheld { .. } | FileError::Broken { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_of_transfers_fit_into_little_memory() {
+        assert!(size_of::<Session>() <= 600, "{} octets", size_of::<Session>());
+    }
+}
