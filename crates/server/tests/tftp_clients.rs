@@ -13,6 +13,7 @@ use std::time::Duration;
 use config::{Publish, Source, Tftp};
 use journal::{Role, Step};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{setsockopt, sockopt};
 use server::files::{Files, Open, Report};
 use server::tftp::TftpService;
 
@@ -59,6 +60,8 @@ impl Lab {
         let (sender, events) = channel();
         let report: Report = Arc::new(move |_: Ipv4Addr, step| drop(sender.send(step)));
         let socket = UdpSocket::bind((SERVER, 69)).expect("port 69 is free in a new namespace");
+        // As lanboot's own, which takes the requests of thousands at once.
+        setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20)).expect("these tests run as root");
         // Its threads are started from this one, and so are in the same namespace.
         let service = TftpService::start(socket, settings, open, report).expect("threads");
         Lab { folder, events, _service: service }
