@@ -20,7 +20,7 @@ const LOADER: (&str, usize) = (BOOT_FILE, 90_000);
 /// As much as an Ethernet frame holds beside the headers of IPv4, UDP and TFTP.
 const BLKSIZE: u16 = 1468;
 /// Many small samples of loss, taken at the same time, since each may take seconds.
-const LOSSES: usize = 50;
+const LOSSES: usize = 20;
 
 pub const MARKS: &[(&str, Mark)] = &[
     ("lock-step, MiB/s", Mark::Better(1.0)),
