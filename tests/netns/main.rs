@@ -27,5 +27,6 @@ mod rival;
 mod server;
 mod services;
 mod snapshot;
+mod storm;
 mod tftp_clients;
 mod two_nodes;
