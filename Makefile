@@ -17,7 +17,7 @@ test:
 	scripts/guest.sh
 	$(CARGO) test --locked --workspace
 
-## measure beside dnsmasq; needs root
+## measure beside dnsmasq, Kea, nginx and others; needs root
 bench:
 	scripts/setup.sh bench
 	scripts/bench.sh

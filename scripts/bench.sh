@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures lanboot beside dnsmasq; as root. Arguments: benches/src/main.rs.
+# Measures lanboot beside other servers; as root. Arguments: benches/src/main.rs.
 set -eu
 cd "$(dirname "$0")/.."
 ${CARGO:-cargo} build --release --locked -p lanboot -p bench

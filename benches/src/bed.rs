@@ -45,6 +45,14 @@ pub const LARGE: Subnet = Subnet {
     range: (Ipv4Addr::new(10, 0, 16, 1), Ipv4Addr::new(10, 0, 47, 254)),
 };
 
+/// Room for millions.
+pub const HUGE: Subnet = Subnet {
+    server: Ipv4Addr::new(10, 0, 0, 1),
+    prefix: 8,
+    machine: Ipv4Addr::new(10, 0, 0, 2),
+    range: (Ipv4Addr::new(10, 16, 0, 1), Ipv4Addr::new(10, 47, 255, 254)),
+};
+
 /// Two networks that vanish with the value: that of the host, and that of the machines, whose `eth0` is plugged into `port0`
 /// of the host.
 pub struct Bed {

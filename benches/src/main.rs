@@ -1,7 +1,7 @@
 //! Measures lanboot beside the programs that people use today, in networks of its own, round after round in turn: what
 //! disturbs this computer for a while disturbs all.
 //!
-//! usage: bench [--rounds N] [SUBJECT]...    subjects: start-up memory dhcp tftp http names storm machine; all of them by default
+//! usage: bench [--rounds N] [--slow] [SUBJECT]...    subjects: start-up memory leases dhcp tftp http names storm machine; all of them by default
 //!
 //! Exit status 1 when a figure misses its mark.
 
@@ -9,6 +9,7 @@ mod bed;
 mod dhcp_load;
 mod http_client;
 mod http_load;
+mod known_leases;
 mod machine;
 mod memory;
 mod names;
@@ -28,6 +29,7 @@ use std::time::Instant;
 
 use dhcp_load::DhcpLoad;
 use http_load::HttpLoad;
+use known_leases::KnownLeases;
 use machine::Machine;
 use memory::Memory;
 use names::Names;
@@ -50,20 +52,22 @@ trait Subject {
     fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()>;
 }
 
-type Make = fn() -> Result<Box<dyn Subject>>;
+/// Given whether what takes minutes is to be measured as well.
+type Make = fn(bool) -> Result<Box<dyn Subject>>;
 /// By the name of their figure.
 type Marks = &'static [(&'static str, Mark)];
 
 /// Name, marks that lanboot is to keep, and how to begin.
-const SUBJECTS: [(&str, Marks, Make); 8] = [
-    ("start-up", start_up::MARKS, || Ok(Box::new(StartUp::new()?))),
-    ("memory", memory::MARKS, || Ok(Box::new(Memory::new()?))),
-    ("dhcp", &[], || Ok(Box::new(DhcpLoad::new()?))),
-    ("tftp", tftp_load::MARKS, || Ok(Box::new(TftpLoad::new()?))),
-    ("http", http_load::MARKS, || Ok(Box::new(HttpLoad::new()?))),
-    ("names", &[], || Ok(Box::new(Names::new()?))),
-    ("storm", storm_load::MARKS, || Ok(Box::new(Boots::new()?))),
-    ("machine", &[], || Ok(Box::new(Machine::new()?))),
+const SUBJECTS: [(&str, Marks, Make); 9] = [
+    ("start-up", start_up::MARKS, |_| Ok(Box::new(StartUp::new()?))),
+    ("memory", memory::MARKS, |_| Ok(Box::new(Memory::new()?))),
+    ("leases", known_leases::MARKS, |slow| Ok(Box::new(KnownLeases::new(slow)?))),
+    ("dhcp", &[], |_| Ok(Box::new(DhcpLoad::new()?))),
+    ("tftp", tftp_load::MARKS, |_| Ok(Box::new(TftpLoad::new()?))),
+    ("http", http_load::MARKS, |_| Ok(Box::new(HttpLoad::new()?))),
+    ("names", &[], |_| Ok(Box::new(Names::new()?))),
+    ("storm", storm_load::MARKS, |_| Ok(Box::new(Boots::new()?))),
+    ("machine", &[], |_| Ok(Box::new(Machine::new()?))),
 ];
 
 fn main() -> ExitCode {
@@ -87,12 +91,12 @@ fn run() -> Result<bool> {
 
 /// Returns whether every figure keeps its mark.
 fn measure(arguments: Vec<String>) -> Result<bool> {
-    let (rounds, names) = read(arguments)?;
+    let Options { rounds, slow, names } = read(arguments)?;
     let wanted = |name: &str| names.is_empty() || names.iter().any(|other| other == name);
     let mut subjects = Vec::new();
     for (name, marks, make) in SUBJECTS {
         if wanted(name) {
-            subjects.push((name, marks, make().map_err(|error| format!("{name}: {error}"))?));
+            subjects.push((name, marks, make(slow).map_err(|error| format!("{name}: {error}"))?));
         }
     }
     let mut table = Table::default();
@@ -111,20 +115,30 @@ fn measure(arguments: Vec<String>) -> Result<bool> {
     Ok(table.all_kept())
 }
 
-fn read(arguments: Vec<String>) -> Result<(usize, Vec<String>)> {
-    let mut rounds = ROUNDS;
-    let mut names = Vec::new();
+struct Options {
+    rounds: usize,
+    slow: bool,
+    /// Of subjects; none for all.
+    names: Vec<String>,
+}
+
+fn read(arguments: Vec<String>) -> Result<Options> {
+    let mut options = Options { rounds: ROUNDS, slow: false, names: Vec::new() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         if argument == "--rounds" {
             let number = arguments.next().and_then(|number| number.parse().ok()).filter(|number| *number > 0);
-            rounds = number.ok_or("--rounds takes a number, one or more")?;
+            options.rounds = number.ok_or("--rounds takes a number, one or more")?;
+        } else if argument == "--slow" {
+            options.slow = true;
         } else if SUBJECTS.iter().any(|(name, ..)| *name == argument) {
-            names.push(argument);
+            options.names.push(argument);
         } else {
             let known: Vec<_> = SUBJECTS.iter().map(|(name, ..)| *name).collect();
-            return Err(format!("{argument} is no subject; there are {}, and --rounds N", known.join(", ")).into());
+            return Err(
+                format!("{argument} is no subject; there are {}, and --rounds N, --slow", known.join(", ")).into()
+            );
         }
     }
-    Ok((rounds, names))
+    Ok(options)
 }

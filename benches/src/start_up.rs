@@ -63,23 +63,33 @@ impl Subject for StartUp {
 
 /// From just before the program's fork to the first answer of each service.
 fn times(program: Program, bed: &Bed, bridge: Bridge, root: &Folder, services: &[Service]) -> Result<Vec<Duration>> {
-    let patience = Instant::now() + PATIENCE;
+    wait_for(bed, program, services, PATIENCE, || Server::start(program, bed, bridge, &root.0)).map(|(_, times)| times)
+}
+
+/// Starts a program; returns how long each service took to its first answer, from just before the fork.
+pub fn wait_for(
+    bed: &Bed,
+    program: Program,
+    services: &[Service],
+    patience: Duration,
+    start: impl FnOnce() -> Result<Server>,
+) -> Result<(Server, Vec<Duration>)> {
+    let patience = Instant::now() + patience;
     thread::scope(|scope| {
         let ask =
             |service| scope.spawn(move || first_answer(bed, service, patience).map_err(|error| error.to_string()));
         let asking: Vec<_> = services.iter().map(|service| ask(*service)).collect();
         // Let the questions begin, so that none of their own preparations is in the figure.
         thread::sleep(Duration::from_millis(20));
-        let start = Instant::now();
-        let server = Server::start(program, bed, bridge, &root.0)?;
-        asking
-            .into_iter()
-            .map(|answer| {
-                let at = answer.join().expect("asking does not panic");
-                let at = at.map_err(|error| format!("{program:?}: {error}; it said: {}", server.output()))?;
-                Ok(at - start)
-            })
-            .collect()
+        let begun = Instant::now();
+        let server = start()?;
+        let mut times = Vec::new();
+        for answer in asking {
+            let at = answer.join().expect("asking does not panic");
+            let at = at.map_err(|error| format!("{program:?}: {error}; it said: {}", server.output()))?;
+            times.push(at - begun);
+        }
+        Ok((server, times))
     })
 }
 
@@ -154,6 +164,6 @@ fn http(bed: &Bed) -> Ask<'_> {
     })
 }
 
-fn millis(time: Duration) -> f64 {
+pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

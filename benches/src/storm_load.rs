@@ -4,18 +4,14 @@
 //! The machines are those of the crate `storm`. Nothing can be faster than their bytes: so each round also sends as many
 //! over a few plain TCP connections, with sendfile, and nothing else.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek};
-use std::mem::MaybeUninit;
-use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
 use storm::Storm;
 
 use crate::bed::{self, Bed};
 use crate::dhcp_load::first_machine;
+use crate::machine::{STREAMS, stream};
 use crate::program::{BOOT_FILE, Bridge, INITRD, IPXE, KERNEL, Program, SCRIPT};
 use crate::server::{Folder, Server};
 use crate::start_up::ready;
@@ -24,10 +20,6 @@ use crate::{Result, Subject};
 
 const LOADER_OCTETS: usize = 90 << 10;
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Plain connections at a time, each of which takes its part of the bytes: of 1 to 64, two were the fastest on two cores.
-const STREAMS: u64 = 2;
-const TCP_WINDOW: usize = 256 << 10;
-
 /// So many machines with a kernel and an initrd of so many MiB.
 struct Size {
     machines: u32,
@@ -92,7 +84,8 @@ impl Subject for Boots {
 
     fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
         for (size, root) in SIZES.iter().zip(&self.roots).filter(|(size, _)| self.round < size.rounds) {
-            let alone = plain(&self.bed, root, size)?.as_secs_f64();
+            let octets = u64::from(size.machines) * (LOADER_OCTETS + ((size.kernel + size.initrd) << 20)) as u64;
+            let alone = stream(&self.bed, &root.0.join(INITRD), octets)?.as_secs_f64();
             for &program in order {
                 self.storm(program, size, root, alone, table)?;
             }
@@ -137,53 +130,4 @@ impl Boots {
         table.add(&format!("  failed (of {machines})"), program, report.failures.len() as f64);
         Ok(())
     }
-}
-
-/// How long the bytes of a storm take when nothing is asked and nothing decided: each connection gets file after file.
-fn plain(bed: &Bed, root: &Folder, size: &Size) -> Result<Duration> {
-    let listener = bed.host.run(|| TcpListener::bind((bed.subnet.server, 0)))?;
-    let address = SocketAddrV4::new(bed.subnet.server, listener.local_addr()?.port());
-    let octets = u64::from(size.machines) * (LOADER_OCTETS + ((size.kernel + size.initrd) << 20)) as u64;
-    let initrd = root.0.join(INITRD);
-    let start = Instant::now();
-    let took = thread::scope(|scope| -> io::Result<Duration> {
-        let receivers: Vec<_> = (0..STREAMS).map(|_| scope.spawn(|| receive(bed, address))).collect();
-        let senders: Vec<_> = (0..STREAMS)
-            .map(|_| {
-                let (stream, _) = listener.accept()?;
-                let file = File::open(&initrd)?;
-                Ok(scope.spawn(move || send(&file, &stream, octets / STREAMS)))
-            })
-            .collect::<io::Result<_>>()?;
-        for sender in senders {
-            sender.join().expect("sending does not panic")?;
-        }
-        for receiver in receivers {
-            receiver.join().expect("receiving does not panic")?;
-        }
-        Ok(start.elapsed())
-    })?;
-    Ok(took)
-}
-
-/// The file again and again; the standard library copies files to sockets by sendfile.
-fn send(mut file: &File, mut stream: &TcpStream, octets: u64) -> io::Result<()> {
-    let mut left = octets;
-    while left > 0 {
-        file.rewind()?;
-        left -= io::copy(&mut file.take(left), &mut stream)?;
-    }
-    Ok(())
-}
-
-/// Takes what comes as the machines of the storm do.
-fn receive(bed: &Bed, address: SocketAddrV4) -> io::Result<()> {
-    bed.machines.run(|| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.set_recv_buffer_size(TCP_WINDOW)?;
-        socket.connect(&address.into())?;
-        let mut buffer = vec![MaybeUninit::uninit(); 1 << 20];
-        while socket.recv_with_flags(&mut buffer, libc::MSG_TRUNC)? > 0 {}
-        Ok(())
-    })
 }
