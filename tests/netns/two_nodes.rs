@@ -107,3 +107,16 @@ fn machines_renew_with_the_other_node_when_one_is_killed_and_wait_while_the_data
     eventually(|| leased(&database).iter().all(|(address, _)| *address != newcomers));
     second.stop();
 }
+
+#[test]
+fn a_database_that_cannot_be_used_is_told_and_nothing_is_changed() {
+    let host = Host::new();
+    for command in ["up", "check"] {
+        let url = "postgresql://lb@/leases?host=/nowhere";
+        let told = host.refuses(&format!("{command} --bridge net=10.0.1.1/24 --leases {url}"));
+        assert!(told.contains("database leases at /nowhere as lb cannot be reached"), "{told}");
+        assert!(told.contains(&format!("--leases {url}")) && told.contains("fix: start PostgreSQL there"), "{told}");
+    }
+    let told = host.refuses("up --bridge net=10.0.1.1/24 --leases mysql://db");
+    assert!(told.contains("write a URL such as postgresql://"), "{told}");
+}
