@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ pub struct Found {
 struct Outbox {
     reports: Mutex<VecDeque<Report>>,
     ready: EventFd,
+    /// Nobody sends any more.
+    ended: AtomicBool,
 }
 
 impl Outbox {
@@ -53,8 +56,20 @@ impl Outbox {
     }
 }
 
+/// Makes the end of the thread known, also when that is a fault of its own.
+struct Farewell(Arc<Outbox>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        let _ = self.0.ready.write(1);
+    }
+}
+
 /// The store's end of the thread; dropping it ends the thread.
 pub struct Link {
+    /// A batch was given whose end was not told yet.
+    asked: bool,
     orders: Option<mpsc::UnboundedSender<(Vec<Change>, Instant)>>,
     outbox: Arc<Outbox>,
     thread: Option<JoinHandle<()>>,
@@ -72,14 +87,16 @@ impl Link {
         };
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let ready = EventFd::from_flags(flags).map_err(|errno| thread_failed(errno.into()))?;
-        let outbox = Arc::new(Outbox { reports: Mutex::default(), ready });
+        let outbox = Arc::new(Outbox { reports: Mutex::default(), ready, ended: AtomicBool::new(false) });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread_failed)?;
         let (orders, taken) = mpsc::unbounded_channel();
         let (tell, told) = std::sync::mpsc::channel();
         let server = settings.server.clone();
         let mut keeper =
             Keeper { settings: settings.clone(), ours, time, outbox: outbox.clone(), orders: taken, seen: None };
+        let farewell = Farewell(outbox.clone());
         let run = move || {
+            let _farewell = farewell;
             runtime.block_on(async {
                 match keeper.begin().await {
                     Ok((session, found)) => {
@@ -91,7 +108,7 @@ impl Link {
             });
         };
         let thread = std::thread::Builder::new().name("postgresql".into()).spawn(run).map_err(thread_failed)?;
-        let link = Link { orders: Some(orders), outbox, thread: Some(thread) };
+        let link = Link { asked: false, orders: Some(orders), outbox, thread: Some(thread) };
         match told.recv() {
             Ok(Ok(found)) => Ok((link, found)),
             Ok(Err(fault)) => Err(fault.at(&server)),
@@ -102,25 +119,30 @@ impl Link {
         }
     }
 
-    pub fn give(&self, batch: Vec<Change>) {
+    pub fn give(&mut self, batch: Vec<Change>) {
+        self.asked = true;
         let orders = self.orders.as_ref().expect("taken only when dropped");
-        if let Err(mpsc::error::SendError((batch, _))) = orders.send((batch, Instant::now())) {
-            let fault = Fault::new(
-                "is not talked to any more, by a fault of lanboot's own",
-                "start lanboot again, and report the fault",
-            );
-            self.outbox.send(Report::Settled(batch, Err(fault.at("database"))));
-        }
+        // Where the thread has ended, `take` tells.
+        let _ = orders.send((batch, Instant::now()));
     }
 
     /// The oldest report, if there is any.
-    pub fn take(&self) -> Option<Report> {
+    pub fn take(&mut self) -> Option<Report> {
+        let ended = self.outbox.ended.load(Ordering::Acquire);
         let mut reports = self.outbox.reports.lock().unwrap_or_else(PoisonError::into_inner);
         let report = reports.pop_front();
         if reports.is_empty() {
             // With the lock held, so that no report comes between.
             let _ = self.outbox.ready.read();
         }
+        let report = report.or_else(|| {
+            let fault = Fault::new(
+                "is not talked to any more, by a fault of lanboot's own",
+                "start lanboot again, and report the fault",
+            );
+            (ended && self.asked).then(|| Report::Settled(Vec::new(), Err(fault.at("database"))))
+        });
+        self.asked &= !matches!(report, Some(Report::Settled(..)));
         report
     }
 

@@ -189,7 +189,13 @@ fn what_keeps_us_from_starting_is_told_with_its_remedy() {
     migrate_postgres(&settings(server, &name), true).unwrap();
     let text = refused(plain());
     assert!(text.contains("permission denied") && text.contains("GRANT USAGE ON SCHEMA lanboot"), "{text}");
-    server.sql(&name, "grant usage on schema lanboot to plain; grant select, insert, update, delete on all tables in schema lanboot to plain; grant usage, select on all sequences in schema lanboot to plain");
+    for right in [
+        "usage on schema lanboot",
+        "select, insert, update, delete on all tables in schema lanboot",
+        "usage, select on all sequences in schema lanboot",
+    ] {
+        server.sql(&name, &format!("grant {right} to plain"));
+    }
     assert!(PostgresStore::open(plain(), Vec::new()).is_ok());
     server.sql(&name, "insert into lanboot.migrations values (99, 'the future')");
     let text = refused(plain());
@@ -254,4 +260,21 @@ fn a_database_that_is_killed_and_started_again_loses_nothing_and_is_found_again(
         }
     }
     assert_eq!(held.len(), 39);
+}
+
+#[test]
+fn a_fault_of_the_thread_is_told_and_nobody_waits_for_ever() {
+    let name = database(shared());
+    migrate_postgres(&settings(shared(), &name), true).unwrap();
+    // Answers to changes that nobody asked for break what the thread relies on.
+    shared().sql(
+        &name,
+        "do $$ begin execute replace(pg_get_functiondef('lanboot.change'::regproc), 'asked.place, asked.ok', \
+         'asked.place + 100, asked.ok'); end $$",
+    );
+    let mut store = open(shared(), &name);
+    for _ in 0..2 {
+        let error = give(&mut store, grant(A, 1, 600)).unwrap_err().to_string();
+        assert!(error.contains("by a fault of lanboot's own"), "{error}");
+    }
 }
