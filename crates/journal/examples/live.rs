@@ -1,5 +1,5 @@
 //! Shows the live view and the finished stories of a few machines that boot at once: `cargo run -p journal --example live`.
-//! With the path of a journal, written by `--log json` or kept in the state folder: of that.
+//! With `storm`: of 5,000 as the power returns, as it happens. With the path of a journal, written by `--log json` or kept in the state folder: of that.
 
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/scenarios.rs"]
@@ -7,14 +7,16 @@ mod scenarios;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use journal::{Event, Step, Style, Terminal, Timeline};
+use journal::{Event, Journal, Step, Style, Terminal, Timeline, print_live};
 use mac::Mac;
 use scenarios::*;
 
 fn main() {
     let style = Style::detect(&std::io::stdout());
     match std::env::args().nth(1) {
+        Some(word) if word == "storm" => play(style, &storm(5000)),
         Some(path) => {
             let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
             let events = parse(&text);
@@ -34,6 +36,23 @@ fn show(style: Style, names: HashMap<Mac, String>, events: &[Event]) {
     for boot in Timeline::of(events) {
         print!("\n{}", terminal.block(&boot, now));
     }
+}
+
+/// Through a journal, each event at its time.
+fn play(style: Style, events: &[Event]) {
+    let journal = Journal::new();
+    let follower = journal.follow();
+    let printing =
+        std::thread::spawn(move || print_live(&follower, Terminal::new(style, HashMap::new()), std::io::stdout()));
+    let (start, first) = (Instant::now(), events[0].at);
+    for event in events {
+        let at = Duration::try_from(event.at.duration_since(first)).expect("in order of time");
+        std::thread::sleep(at.saturating_sub(start.elapsed()));
+        journal.append(event.machine, event.step.clone());
+    }
+    std::thread::sleep(Duration::from_secs(20));
+    drop(journal);
+    let _ = printing.join();
 }
 
 fn host() -> Vec<Event> {
