@@ -1,5 +1,6 @@
 //! What happened: one mechanism that DHCP, TFTP, HTTP, the host and the lab all report to.
 
+mod boot;
 pub mod catalogue;
 mod console;
 mod crowd;
@@ -25,6 +26,7 @@ mod terminal;
 mod timeline;
 mod words;
 
+pub use boot::{Boot, Outcome, Reached};
 pub use event::{Asked, Event, Protocol, Role, Said, Stage, Step, Unresolved};
 pub use follower::Follower;
 pub use journal::{Heard, Journal};
@@ -34,4 +36,4 @@ pub use screen::Size;
 pub use stuck::Stuck;
 pub use style::Style;
 pub use terminal::Terminal;
-pub use timeline::{Boot, Outcome, Reached, Timeline, Told};
+pub use timeline::{Timeline, Told};
