@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::log::{self, Replay, Salt, Unusable};
 use crate::record::{Record, State};
 use crate::store::{Change, LeaseStore, Outcome};
-use crate::table::Table;
+use crate::table::{Loading, Table};
 use crate::writer::{Apart, Log, Tuning, Writer};
 
 /// Leases in a log on `D`.
@@ -134,18 +134,22 @@ fn left_by(table: &Table, record: &Record) -> impl Iterator<Item = Ipv4Addr> + u
 
 fn open_log<D: Disk>(mut disk: D, tuning: Tuning) -> Result<(Log<D>, Table, Opened), StoreError> {
     let octets = disk.read_all().map_err(|error| io_error("read", disk.path(), error))?;
-    let replay = if octets.is_empty() { begin(&mut disk)? } else { read(&octets, disk.path())? };
+    let mut loading = Loading::default();
+    let replay = match octets.is_empty() {
+        true => begin(&mut disk)?,
+        false => read(&octets, disk.path(), &mut loading)?,
+    };
     let end = replay.end as u64;
     let torn_octets = (octets.len() as u64).saturating_sub(end);
     if torn_octets > 0 {
         let cut = disk.truncate(end).and_then(|()| disk.sync());
         cut.map_err(|error| io_error("remove an unfinished write from", disk.path(), error))?;
     }
-    let logged = replay.records.len();
-    let table = into_table(replay.records);
+    drop(octets);
+    let table = loading.finish();
     let opened = Opened { records: table.len(), torn_octets };
     let compact_above = tuning.small_log;
-    let mut log = Log { disk, salt: replay.salt, end, logged, tuning, compact_above, broken: None };
+    let mut log = Log { disk, salt: replay.salt, end, logged: replay.records, tuning, compact_above, broken: None };
     log.compact_if_due(table.len());
     Ok((log, table, opened))
 }
@@ -156,7 +160,11 @@ pub fn read_only(folder: &Path) -> Result<Table, StoreError> {
     let path = folder.join(LOG_NAME);
     match fs::read(&path) {
         Ok(octets) if octets.is_empty() => Ok(Table::default()),
-        Ok(octets) => Ok(into_table(read(&octets, &path)?.records)),
+        Ok(octets) => {
+            let mut loading = Loading::default();
+            read(&octets, &path, &mut loading)?;
+            Ok(loading.finish())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Table::default()),
         Err(error) => Err(io_error("read", &path, error)),
     }
@@ -167,22 +175,16 @@ fn begin(disk: &mut impl Disk) -> Result<Replay, StoreError> {
     let salt = Salt(RandomState::new().build_hasher().finish());
     let log = log::snapshot(salt, []);
     disk.stage(&log).and_then(|()| disk.swap()).map_err(|error| io_error("make", disk.path(), error))?;
-    Ok(Replay { salt, records: Vec::new(), end: log.len() })
+    Ok(Replay { salt, records: 0, end: log.len() })
 }
 
-fn read(octets: &[u8], path: &Path) -> Result<Replay, StoreError> {
+fn read(octets: &[u8], path: &Path, loading: &mut Loading) -> Result<Replay, StoreError> {
     let path = path.to_owned();
-    log::replay(octets).map_err(|unusable| match unusable {
+    log::replay(octets, |record| loading.put(record)).map_err(|unusable| match unusable {
         Unusable::NotALog => StoreError::NotALog { path },
         Unusable::Newer { found } => StoreError::Newer { path, found, known: log::VERSION },
         Unusable::Damaged { offset } => StoreError::Damaged { path, offset: offset as u64 },
     })
-}
-
-fn into_table(records: Vec<Record>) -> Table {
-    let mut table = Table::default();
-    records.into_iter().for_each(|record| table.put(record));
-    table
 }
 
 #[cfg(test)]

@@ -81,12 +81,12 @@ fn header(salt: Salt) -> Vec<u8> {
     octets
 }
 
-/// What a log says.
-#[derive(Debug, PartialEq, Eq)]
+/// What a log says, its records aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Replay {
     pub(crate) salt: Salt,
-    /// Every record in the log, in the order written.
-    pub(crate) records: Vec<Record>,
+    /// How many records it has, superseded ones included.
+    pub(crate) records: usize,
     /// Where the last sound frame ends; what follows was torn by a power cut.
     pub(crate) end: usize,
 }
@@ -99,15 +99,15 @@ pub(crate) enum Unusable {
     Damaged { offset: usize },
 }
 
-/// Reads a whole log.
-pub(crate) fn replay(log: &[u8]) -> Result<Replay, Unusable> {
+/// Reads a whole log. `take` gets every record in it, in the order written.
+pub(crate) fn replay(log: &[u8], mut take: impl FnMut(Record)) -> Result<Replay, Unusable> {
     let salt = read_header(log)?;
-    let mut records = Vec::new();
-    let mut end = HEADER_OCTETS;
+    let (mut records, mut end) = (0, HEADER_OCTETS);
     while let Some(payload) = payload_at(log, salt, end) {
         let mut rest = payload;
         while !rest.is_empty() {
-            records.push(codec::decode(&mut rest).ok_or(Unusable::Damaged { offset: end })?);
+            take(codec::decode(&mut rest).ok_or(Unusable::Damaged { offset: end })?);
+            records += 1;
         }
         end += FRAME_HEADER_OCTETS + payload.len();
     }
@@ -158,6 +158,14 @@ mod tests {
     use crate::codec::tests::record;
     use crate::record::{State, UnixSecs};
 
+    /// What the log says, and its records.
+    fn read(log: &[u8]) -> Result<(Replay, Vec<Record>), Unusable> {
+        let mut records = Vec::new();
+        let replay = replay(log, |record| records.push(record))?;
+        assert_eq!(replay.records, records.len());
+        Ok((replay, records))
+    }
+
     const SALT: Salt = Salt(0x0123_4567_89ab_cdef);
 
     fn declined(last: u8) -> Record {
@@ -179,15 +187,16 @@ mod tests {
     fn frames_come_back_in_the_order_written() {
         let (log, _) = three_frames();
         let records = vec![declined(1), declined(2), declined(3)];
-        assert_eq!(replay(&log), Ok(Replay { salt: SALT, records, end: log.len() }));
+        let replay = Replay { salt: SALT, records: records.len(), end: log.len() };
+        assert_eq!(read(&log), Ok((replay, records)));
     }
 
     #[test]
     fn a_last_frame_cut_anywhere_is_torn_and_the_rest_stands() {
         let (log, [.., third]) = three_frames();
         for cut in third..log.len() {
-            let replay = replay(&log[..cut]).unwrap();
-            assert_eq!((replay.end, replay.records.len()), (third, 2), "cut at {cut}");
+            let (replay, _) = read(&log[..cut]).unwrap();
+            assert_eq!((replay.end, replay.records), (third, 2), "cut at {cut}");
         }
     }
 
@@ -197,7 +206,7 @@ mod tests {
         for spoilt in third..log.len() {
             let mut log = log.clone();
             log[spoilt] ^= 0x10;
-            assert_eq!(replay(&log).map(|replay| replay.end), Ok(third), "spoilt at {spoilt}");
+            assert_eq!(read(&log).map(|(replay, _)| replay.end), Ok(third), "spoilt at {spoilt}");
         }
     }
 
@@ -207,7 +216,7 @@ mod tests {
         for spoilt in second..third {
             let mut log = log.clone();
             log[spoilt] ^= 0x10;
-            assert_eq!(replay(&log), Err(Unusable::Damaged { offset: second }), "spoilt at {spoilt}");
+            assert_eq!(read(&log), Err(Unusable::Damaged { offset: second }), "spoilt at {spoilt}");
         }
     }
 
@@ -218,18 +227,18 @@ mod tests {
         let end = log.len();
         log.extend(copy);
         log.extend(frame(Salt(SALT.0 ^ 1), log.len(), [&declined(9)]));
-        assert_eq!(replay(&log).map(|replay| replay.end), Ok(end));
+        assert_eq!(read(&log).map(|(replay, _)| replay.end), Ok(end));
     }
 
     #[test]
     fn a_header_tells_what_is_wrong_with_it() {
         let mut log = header(SALT);
-        assert_eq!(replay(b"1700000000 52:54:00:12:34:56 10.0.1.5 host *\n"), Err(Unusable::NotALog));
-        assert_eq!(replay(&log[..20]), Err(Unusable::NotALog));
+        assert_eq!(read(b"1700000000 52:54:00:12:34:56 10.0.1.5 host *\n"), Err(Unusable::NotALog));
+        assert_eq!(read(&log[..20]), Err(Unusable::NotALog));
         log[15] ^= 1;
-        assert_eq!(replay(&log), Err(Unusable::Damaged { offset: 0 }));
+        assert_eq!(read(&log), Err(Unusable::Damaged { offset: 0 }));
         log[11] = 2;
-        assert_eq!(replay(&log), Err(Unusable::Newer { found: 2 }));
+        assert_eq!(read(&log), Err(Unusable::Newer { found: 2 }));
     }
 
     #[test]
@@ -237,14 +246,16 @@ mod tests {
         let records: Vec<_> = (0..20_000).map(|n| Record { address: Ipv4Addr::from_bits(n), ..declined(1) }).collect();
         let log = snapshot(SALT, &records);
         assert!(log.len() > 3 * SNAPSHOT_FRAME_OCTETS);
-        assert_eq!(replay(&log), Ok(Replay { salt: SALT, records, end: log.len() }));
+        let replay = Replay { salt: SALT, records: records.len(), end: log.len() };
+        assert_eq!(read(&log), Ok((replay, records)));
     }
 
     proptest! {
         #[test]
         fn any_records_read_back(records in prop::collection::vec(record(), 0..10)) {
             let log = snapshot(SALT, &records);
-            prop_assert_eq!(replay(&log), Ok(Replay { salt: SALT, records, end: log.len() }));
+            let replay = Replay { salt: SALT, records: records.len(), end: log.len() };
+            prop_assert_eq!(read(&log), Ok((replay, records)));
         }
 
         #[test]
@@ -258,7 +269,7 @@ mod tests {
                 log.extend(SALT.marker());
             }
             log.extend(octets);
-            let _ = replay(&log);
+            let _ = read(&log);
         }
 
         #[test]
@@ -268,7 +279,7 @@ mod tests {
             log.extend([0; FRAME_HEADER_OCTETS]);
             log.extend(payload);
             seal(SALT, start, &mut log[start..]);
-            let _ = replay(&log);
+            let _ = read(&log);
         }
     }
 }

@@ -128,7 +128,13 @@ impl Model {
     pub(crate) fn assert_like(&self, table: &Table, now: UnixSecs) {
         assert!(self.is_like(table), "model: {:?}\ntable: {:?}", self.records, table.list().collect::<Vec<_>>());
         assert_eq!(table.len(), self.records.len());
-        assert_eq!(table.active(now), self.records.iter().filter(|record| record.is_active(now)).count());
+        for now in [now, UnixSecs(0), now.plus(10), now] {
+            assert_eq!(table.active(now), self.records.iter().filter(|record| record.is_active(now)).count());
+        }
+        assert_eq!(
+            Table::of(table.iter().cloned()).active(now),
+            self.records.iter().filter(|record| record.is_active(now)).count()
+        );
         for record in &self.records {
             assert_eq!(table.at(record.address), Some(record));
             assert!(table.recorded().contains(record.address.to_bits()));
@@ -136,6 +142,9 @@ impl Model {
                 assert_eq!(table.find(&binding.key), Some(record));
                 let last = table.find_mac(binding.mac).and_then(Record::binding).map(|binding| binding.granted);
                 assert!(last >= Some(binding.granted));
+                let name = binding.hostname.as_deref().map(str::to_uppercase);
+                let of_name = |name: String| table.find_name(&name).any(|other| other == record);
+                assert!(name.is_none_or(of_name));
             }
         }
         let mut reusable: Vec<_> = (self.records.iter())

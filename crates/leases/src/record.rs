@@ -143,6 +143,10 @@ impl Record {
         self.binding().map(|binding| &binding.key)
     }
 
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.binding()?.hostname.as_deref()
+    }
+
     /// Whether a client holds the address at `now`.
     pub fn is_active(&self, now: UnixSecs) -> bool {
         matches!(&self.state, State::Bound(binding) if !binding.expires().is_past(now))

@@ -10,6 +10,12 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
+    /// `values`: in ascending order, each once.
+    pub(crate) fn of_sorted(values: Vec<u32>) -> Runs {
+        let runs = values.chunk_by(|value, next| value.checked_add(1) == Some(*next));
+        Runs { runs: runs.filter_map(|run| Some((*run.first()?, *run.last()?))).collect() }
+    }
+
     fn run_of(&self, value: u32) -> Option<(u32, u32)> {
         let (&first, &last) = self.runs.range(..=value).next_back()?;
         (value <= last).then_some((first, last))
@@ -69,6 +75,8 @@ mod tests {
                     prop_assert_eq!(runs.contains(probe), model.contains(&probe));
                     prop_assert_eq!(runs.next_gap(probe), (probe..=u32::MAX).find(|value| !model.contains(value)));
                 }
+                let anew = Runs::of_sorted(model.iter().copied().collect());
+                prop_assert_eq!(&anew.runs, &runs.runs);
                 let mut pairs = runs.runs.iter().zip(runs.runs.iter().skip(1));
                 prop_assert!(pairs.all(|((_, last), (next, _))| last + 1 < *next));
             }

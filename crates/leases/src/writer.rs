@@ -13,7 +13,7 @@ use crate::disk::{Disk, io_error};
 use crate::error::StoreError;
 use crate::log::{self, Salt};
 use crate::record::Record;
-use crate::table::Table;
+use crate::table::Loading;
 
 /// A log is compacted when it holds more than this many superseded records for each live one.
 const DEAD_PER_LIVE: usize = 4;
@@ -109,8 +109,8 @@ impl<D: Disk> Log<D> {
     /// Takes the log that is in place as it is: both hold the same leases, whole.
     fn read_again(&mut self) -> io::Result<()> {
         let octets = self.disk.read_all()?;
-        let replay = log::replay(&octets).map_err(|unusable| io::Error::other(format!("{unusable:?}")))?;
-        (self.salt, self.end, self.logged) = (replay.salt, replay.end as u64, replay.records.len());
+        let replay = log::replay(&octets, drop).map_err(|unusable| io::Error::other(format!("{unusable:?}")))?;
+        (self.salt, self.end, self.logged) = (replay.salt, replay.end as u64, replay.records);
         Ok(())
     }
 
@@ -124,9 +124,9 @@ impl<D: Disk> Log<D> {
             return;
         }
         let Ok(octets) = self.disk.read_all() else { return self.put_compaction_off() };
-        let Ok(replay) = log::replay(&octets) else { return self.put_compaction_off() };
-        let mut table = Table::default();
-        replay.records.into_iter().for_each(|record| table.put(record));
+        let mut loading = Loading::default();
+        let Ok(_) = log::replay(&octets, |record| loading.put(record)) else { return self.put_compaction_off() };
+        let table = loading.finish();
         let snapshot = log::snapshot(self.salt, table.list());
         if self.disk.stage(&snapshot).is_err() {
             return self.put_compaction_off();

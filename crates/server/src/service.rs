@@ -230,7 +230,7 @@ fn open_dns(config: &config::Dns, links: &[Link]) -> Result<Vec<DnsSockets>, Ope
 /// The lease records tell whose the addresses are that were given before we were started.
 fn remember(machines: &Machines, store: &dyn LeaseStore) {
     let holder = |record: &Record| Some((record.free_from(), record.binding()?.mac, record.address));
-    let mut held: Vec<_> = store.list().filter_map(holder).collect();
+    let mut held: Vec<_> = store.table().iter().filter_map(holder).collect();
     // Of a million those that were heard of last matter: their leases end last.
     if held.len() > machines::MOST {
         held.select_nth_unstable_by(machines::MOST, |one, other| other.cmp(one));

@@ -143,7 +143,7 @@ impl Engine {
     /// From now on tells what becomes of leases. Returns all that are known.
     pub fn watch(&mut self) -> LeaseChange {
         self.watched = true;
-        LeaseChange::Known(self.store.list().cloned().collect())
+        LeaseChange::Known(self.store.table().iter().cloned().collect())
     }
 
     /// Takes one UDP payload that reached port 67 through this link, a place in [`Settings::links`]. What follows from
