@@ -1,7 +1,7 @@
 //! The one door to the lease log's file, narrow enough that tests can stand in for a failing disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ use crate::error::StoreError;
 pub(crate) const LOG_NAME: &str = "leases.log";
 const STAGED_NAME: &str = "leases.log.new";
 const LOCK_NAME: &str = "leases.lock";
+
+/// How much of a log is laid out at once, for the writes to come.
+const LAID_OUT_AHEAD: u64 = 256 << 10;
 
 /// One file that can be appended to, cut, and replaced as a whole.
 pub trait Disk: Send {
@@ -44,6 +47,9 @@ pub struct FileDisk {
     folder: PathBuf,
     path: PathBuf,
     file: File,
+    /// The file's size. Where it is more than what was written, zeros follow: a write that does not change a file's size is
+    /// on disk with one journal entry less.
+    laid_out: u64,
     staged: Option<File>,
     /// On a file of its own, because the log's is replaced.
     _lock: Flock<File>,
@@ -59,7 +65,7 @@ impl FileDisk {
         let path = folder.join(LOG_NAME);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| io_error("open", &path, error))?;
-        Ok(FileDisk { folder: folder.to_owned(), path, file, staged: None, _lock: lock })
+        Ok(FileDisk { folder: folder.to_owned(), path, file, laid_out: 0, staged: None, _lock: lock })
     }
 
     fn write_staged(&self, octets: &[u8]) -> io::Result<File> {
@@ -85,14 +91,24 @@ impl Disk for FileDisk {
 
     fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let mut octets = Vec::new();
+        self.file.rewind()?;
         self.file.read_to_end(&mut octets)?;
+        self.laid_out = octets.len() as u64;
         self.file.sync_all()?;
         sync_folder(&self.folder)?;
         Ok(octets)
     }
 
     fn append(&mut self, offset: u64, octets: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(octets, offset)
+        self.file.write_all_at(octets, offset)?;
+        let end = offset + octets.len() as u64;
+        if end > self.laid_out {
+            // Best effort: a disk without room for that may have room for leases.
+            let room = LAID_OUT_AHEAD - end % LAID_OUT_AHEAD;
+            let is_done = self.file.write_all_at(&vec![0; room as usize], end).is_ok();
+            self.laid_out = if is_done { end + room } else { end };
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -100,7 +116,9 @@ impl Disk for FileDisk {
     }
 
     fn truncate(&mut self, octets: u64) -> io::Result<()> {
-        self.file.set_len(octets)
+        self.file.set_len(octets)?;
+        self.laid_out = octets;
+        Ok(())
     }
 
     fn stage(&mut self, octets: &[u8]) -> io::Result<()> {
@@ -112,6 +130,7 @@ impl Disk for FileDisk {
         let staged = self.staged.take().ok_or(io::ErrorKind::NotFound)?;
         fs::rename(self.folder.join(STAGED_NAME), &self.path)?;
         self.file = staged;
+        self.laid_out = self.file.metadata()?.len();
         sync_folder(&self.folder)
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //! The later word on an address, or on a client, replaces the earlier. A new frame is begun only when the one before is on disk,
 //! so a power cut can spoil the last frame and no other: octets that are no frame, with a sound frame after them, are damage.
-//! Marker and CRC hang on the file's random salt, so that no client can plant octets in its host name or identifier that look
+//! Zeros after the last frame are room laid out for more. Marker and CRC hang on the file's random salt, so that no client can plant octets in its host name or identifier that look
 //! like a frame; the CRC covers the frame's place as well.
 
 use crate::codec;
@@ -115,6 +115,17 @@ pub(crate) fn replay(log: &[u8], mut take: impl FnMut(Record)) -> Result<Replay,
     if is_damage { Err(Unusable::Damaged { offset: end }) } else { Ok(Replay { salt, records, end }) }
 }
 
+/// About how many records a log of this size holds at most.
+pub(crate) fn records_in(octets: usize) -> usize {
+    const SMALL_RECORD_OCTETS: usize = 64;
+    octets / SMALL_RECORD_OCTETS
+}
+
+/// How much of what follows the last sound frame was written, and not only laid out for later.
+pub(crate) fn torn_octets(log: &[u8], end: usize) -> usize {
+    log.get(end..).unwrap_or_default().iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1)
+}
+
 fn read_header(log: &[u8]) -> Result<Salt, Unusable> {
     let (header, _) = log.split_first_chunk::<HEADER_OCTETS>().ok_or(Unusable::NotALog)?;
     let (magic, rest) = header.split_at(MAGIC.len());
@@ -142,6 +153,7 @@ fn payload_at(log: &[u8], salt: Salt, offset: usize) -> Option<&[u8]> {
 }
 
 fn has_frame_after(log: &[u8], salt: Salt, offset: usize) -> bool {
+    let log = &log[..offset.min(log.len()) + torn_octets(log, offset)];
     // The marker first: a checksum at every octet would take minutes on a large log.
     let marker = salt.marker();
     let is_frame = |at: usize| log[at..].starts_with(&marker) && payload_at(log, salt, at).is_some();

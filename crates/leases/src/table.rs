@@ -260,7 +260,11 @@ impl Slots {
     }
 
     fn hash_name(&self, name: &str) -> u64 {
-        self.hash(name.to_ascii_lowercase())
+        let mut small = [0; 256];
+        let (small, _) = small.split_at_mut(name.len().min(256));
+        small.copy_from_slice(&name.as_bytes()[..small.len()]);
+        small.make_ascii_lowercase();
+        self.hash(&*small)
     }
 
     fn hash_of_name(&self, slot: u32) -> u64 {
@@ -292,6 +296,12 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
+    /// With room for so many records.
+    pub(crate) fn with_capacity(records: usize) -> Loading {
+        let slots = Slots { records: Vec::with_capacity(records), ..Slots::default() };
+        Loading { slots, by_address: Index::with_capacity(records), by_key: Index::with_capacity(records) }
+    }
+
     /// As [`Table::put`].
     pub(crate) fn put(&mut self, record: Record) {
         let own = self.slots.by_address(&self.by_address, record.address);
@@ -335,8 +345,15 @@ impl Loading {
     }
 
     pub(crate) fn finish(self) -> Table {
-        let Loading { slots, by_address, by_key } = self;
-        let (mut by_mac, mut by_name) = (Index::with_capacity(by_key.len()), Index::new());
+        let Loading { mut slots, mut by_address, mut by_key } = self;
+        let live = by_address.len();
+        if slots.records.len() < slots.records.capacity() / 2 {
+            slots.records.shrink_to(live + live / 4);
+            by_address.shrink_to(live, |slot| slots.get(*slot).map_or(0, |record| slots.hash(record.address)));
+            by_key.shrink_to(live, |slot| slots.get(*slot).and_then(Record::key).map_or(0, |key| slots.hash(key)));
+        }
+        let names = slots.records.iter().flatten().filter(|record| record.name().is_some()).count();
+        let (mut by_mac, mut by_name) = (Index::with_capacity(by_key.len()), Index::with_capacity(names));
         let mut by_free_from = Vec::with_capacity(by_address.len());
         let mut addresses = Vec::with_capacity(by_address.len());
         let mut active = Active::default();

@@ -124,7 +124,7 @@ impl<D: Disk> Log<D> {
             return;
         }
         let Ok(octets) = self.disk.read_all() else { return self.put_compaction_off() };
-        let mut loading = Loading::default();
+        let mut loading = Loading::with_capacity(log::records_in(octets.len()));
         let Ok(_) = log::replay(&octets, |record| loading.put(record)) else { return self.put_compaction_off() };
         let table = loading.finish();
         let snapshot = log::snapshot(self.salt, table.list());
