@@ -50,6 +50,8 @@ pub struct FileDisk {
     /// The file's size. Where it is more than what was written, zeros follow: a write that does not change a file's size is
     /// on disk with one journal entry less.
     laid_out: u64,
+    /// Where the last write ended.
+    written: u64,
     staged: Option<File>,
     /// On a file of its own, because the log's is replaced.
     _lock: Flock<File>,
@@ -65,7 +67,7 @@ impl FileDisk {
         let path = folder.join(LOG_NAME);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| io_error("open", &path, error))?;
-        Ok(FileDisk { folder: folder.to_owned(), path, file, laid_out: 0, staged: None, _lock: lock })
+        Ok(FileDisk { folder: folder.to_owned(), path, file, laid_out: 0, written: 0, staged: None, _lock: lock })
     }
 
     fn write_staged(&self, octets: &[u8]) -> io::Result<File> {
@@ -93,7 +95,7 @@ impl Disk for FileDisk {
         let mut octets = Vec::new();
         self.file.rewind()?;
         self.file.read_to_end(&mut octets)?;
-        self.laid_out = octets.len() as u64;
+        (self.laid_out, self.written) = (octets.len() as u64, octets.len() as u64);
         self.file.sync_all()?;
         sync_folder(&self.folder)?;
         Ok(octets)
@@ -108,6 +110,7 @@ impl Disk for FileDisk {
             let is_done = self.file.write_all_at(&vec![0; room as usize], end).is_ok();
             self.laid_out = if is_done { end + room } else { end };
         }
+        self.written = end;
         Ok(())
     }
 
@@ -117,7 +120,7 @@ impl Disk for FileDisk {
 
     fn truncate(&mut self, octets: u64) -> io::Result<()> {
         self.file.set_len(octets)?;
-        self.laid_out = octets;
+        (self.laid_out, self.written) = (octets, octets);
         Ok(())
     }
 
@@ -131,7 +134,17 @@ impl Disk for FileDisk {
         fs::rename(self.folder.join(STAGED_NAME), &self.path)?;
         self.file = staged;
         self.laid_out = self.file.metadata()?.len();
+        self.written = self.laid_out;
         sync_folder(&self.folder)
+    }
+}
+
+impl Drop for FileDisk {
+    fn drop(&mut self) {
+        if self.laid_out > self.written {
+            // What stays of it is cut off when the log is opened again.
+            let _ = self.file.set_len(self.written);
+        }
     }
 }
 

@@ -141,7 +141,7 @@ fn open_log<D: Disk>(mut disk: D, tuning: Tuning) -> Result<(Log<D>, Table, Open
     };
     let end = replay.end as u64;
     let torn_octets = log::torn_octets(&octets, replay.end) as u64;
-    if torn_octets > 0 {
+    if octets.len() as u64 > end {
         let cut = disk.truncate(end).and_then(|()| disk.sync());
         cut.map_err(|error| io_error("remove an unfinished write from", disk.path(), error))?;
     }
