@@ -37,8 +37,33 @@ pub trait Disk: Send {
     /// Writes a new file beside the old one, durably. An error leaves the old one in use and unharmed.
     fn stage(&mut self, octets: &[u8]) -> io::Result<()>;
 
+    /// Means to write the new file from another thread. `None`: this disk has no way to do that, and [`Disk::stage`] is used.
+    fn aside(&mut self) -> io::Result<Option<Box<dyn Aside>>> {
+        Ok(None)
+    }
+
+    /// Takes the file written by [`Disk::aside`] for the staged one.
+    fn adopt(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Puts the staged file in place of the old one, durably. After an error either may be found after a power cut.
     fn swap(&mut self) -> io::Result<()>;
+}
+
+/// The log, to be read, and a file beside it, to be written: both from another thread than the one that adds to the log.
+pub trait Aside: Send {
+    /// Octets of the log, fewer where it ends.
+    fn read(&mut self, offset: u64, octets: u64) -> io::Result<Vec<u8>>;
+
+    /// Writes at the end of the file beside it, which is empty at first.
+    fn append(&mut self, octets: &[u8]) -> io::Result<()>;
+
+    /// Returns when what was appended survives a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Removes the file beside the log, as nothing came of it: on a full disk its room is better used by the log itself.
+    fn discard(&mut self);
 }
 
 /// `leases.log` in a folder, locked against other processes for as long as this lives.
@@ -129,6 +154,19 @@ impl Disk for FileDisk {
         Ok(())
     }
 
+    fn aside(&mut self) -> io::Result<Option<Box<dyn Aside>>> {
+        let log = self.file.try_clone()?;
+        let path = self.folder.join(STAGED_NAME);
+        let new = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        Ok(Some(Box::new(FileAside { log, new, path, written: 0 })))
+    }
+
+    fn adopt(&mut self) -> io::Result<()> {
+        let path = self.folder.join(STAGED_NAME);
+        self.staged = Some(OpenOptions::new().read(true).write(true).open(path)?);
+        Ok(())
+    }
+
     fn swap(&mut self) -> io::Result<()> {
         let staged = self.staged.take().ok_or(io::ErrorKind::NotFound)?;
         fs::rename(self.folder.join(STAGED_NAME), &self.path)?;
@@ -136,6 +174,42 @@ impl Disk for FileDisk {
         self.laid_out = self.file.metadata()?.len();
         self.written = self.laid_out;
         sync_folder(&self.folder)
+    }
+}
+
+struct FileAside {
+    log: File,
+    new: File,
+    path: PathBuf,
+    written: u64,
+}
+
+impl Aside for FileAside {
+    fn read(&mut self, offset: u64, octets: u64) -> io::Result<Vec<u8>> {
+        let mut part = vec![0; octets as usize];
+        let mut read = 0;
+        while read < part.len() {
+            match self.log.read_at(&mut part[read..], offset + read as u64)? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        part.truncate(read);
+        Ok(part)
+    }
+
+    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.new.write_all_at(octets, self.written)?;
+        self.written += octets.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.new.sync_all()
+    }
+
+    fn discard(&mut self) {
+        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod allocate;
 mod codec;
+mod compact;
 #[cfg(test)]
 mod conformance;
 mod decide;
@@ -27,7 +28,7 @@ mod table;
 mod writer;
 
 pub use allocate::{Ask, Candidate, Clock, Pool, Strategy, Why, candidate};
-pub use disk::{Disk, FileDisk};
+pub use disk::{Aside, Disk, FileDisk};
 pub use embedded::{EmbeddedStore, Opened, read_only};
 pub use error::StoreError;
 pub use holds::{Held, Holds};

@@ -14,7 +14,7 @@ use crate::record::Record;
 
 const MAGIC: &[u8; 8] = b"LANBOOTL";
 pub(crate) const VERSION: u32 = 1;
-const HEADER_OCTETS: usize = 24;
+pub(crate) const HEADER_OCTETS: usize = 24;
 const FRAME_HEADER_OCTETS: usize = 12;
 
 /// Snapshots are cut into frames of about this size; a commit is one frame whatever its size.
@@ -73,7 +73,7 @@ pub(crate) fn snapshot<'a>(salt: Salt, records: impl IntoIterator<Item = &'a Rec
     octets
 }
 
-fn header(salt: Salt) -> Vec<u8> {
+pub(crate) fn header(salt: Salt) -> Vec<u8> {
     let mut octets = MAGIC.to_vec();
     octets.extend(VERSION.to_be_bytes());
     octets.extend(salt.0.to_be_bytes());
@@ -115,6 +115,22 @@ pub(crate) fn replay(log: &[u8], mut take: impl FnMut(Record)) -> Result<Replay,
     if is_damage { Err(Unusable::Damaged { offset: end }) } else { Ok(Replay { salt, records, end }) }
 }
 
+/// Reads the whole frames at the front of `octets`, a part of a log that begins at `offset` there, and returns how many octets
+/// they are.
+pub(crate) fn read_frames(octets: &[u8], salt: Salt, offset: usize, take: &mut impl FnMut(Record)) -> usize {
+    let mut end = 0;
+    while let Some(payload) = payload_in(octets, salt, end, offset) {
+        let (mut rest, mut records) = (payload, Vec::new());
+        while !rest.is_empty() {
+            let Some(record) = codec::decode(&mut rest) else { return end };
+            records.push(record);
+        }
+        records.into_iter().for_each(&mut *take);
+        end += FRAME_HEADER_OCTETS + payload.len();
+    }
+    end
+}
+
 /// About how many records a log of this size holds at most.
 pub(crate) fn records_in(octets: usize) -> usize {
     const SMALL_RECORD_OCTETS: usize = 64;
@@ -144,11 +160,16 @@ fn read_header(log: &[u8]) -> Result<Salt, Unusable> {
 
 /// The payload of the sound frame at `offset`, if there is one.
 fn payload_at(log: &[u8], salt: Salt, offset: usize) -> Option<&[u8]> {
-    let (header, rest) = log.get(offset..)?.split_first_chunk::<FRAME_HEADER_OCTETS>()?;
+    payload_in(log, salt, offset, 0)
+}
+
+/// The same in a part of a log that begins at `base` there.
+fn payload_in(part: &[u8], salt: Salt, offset: usize, base: usize) -> Option<&[u8]> {
+    let (header, rest) = part.get(offset..)?.split_first_chunk::<FRAME_HEADER_OCTETS>()?;
     let (marker, length_and_sum) = header.split_first_chunk::<4>()?;
     let (length, sum) = length_and_sum.split_first_chunk::<4>()?;
     let payload = rest.get(..u32::from_be_bytes(*length) as usize)?;
-    let is_sound = *marker == salt.marker() && salt.checksum(offset, payload) == sum;
+    let is_sound = *marker == salt.marker() && salt.checksum(base + offset, payload) == sum;
     is_sound.then_some(payload)
 }
 

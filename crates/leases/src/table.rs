@@ -344,6 +344,11 @@ impl Loading {
         self.slots.free.push(slot);
     }
 
+    /// In no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.slots.records.iter().flatten()
+    }
+
     pub(crate) fn finish(self) -> Table {
         let Loading { mut slots, mut by_address, mut by_key } = self;
         let live = by_address.len();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::compact::{Compaction, Next};
 use crate::disk::{Disk, io_error};
 use crate::error::StoreError;
 use crate::log::{self, Salt};
@@ -17,6 +18,7 @@ use crate::table::Loading;
 
 /// A log is compacted when it holds more than this many superseded records for each live one.
 const DEAD_PER_LIVE: usize = 4;
+
 /// What a log is managed by.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
@@ -41,6 +43,8 @@ impl Default for Tuning {
 /// restart would find is unknown.
 #[derive(Debug)]
 pub(crate) struct Log<D> {
+    /// A shorter log that is being written beside this one. Before the disk, as it ends before that is unlocked.
+    pub(crate) compaction: Option<Compaction>,
     pub(crate) disk: D,
     pub(crate) salt: Salt,
     /// Where the log ends and the next frame goes.
@@ -114,29 +118,60 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Writes the log anew when most of it is superseded. Nothing is lost when that fails, so nobody is bothered with it: a full
-    /// disk, say, is reported by the next write.
+    /// Writes the log anew when most of it is superseded, beside the one in use where the disk can do that. Nothing is lost when
+    /// that fails, so nobody is bothered with it: a full disk, say, is reported by the next write.
     pub(crate) fn compact_if_due(&mut self, live: usize) {
-        if self.end <= self.compact_above
-            || self.logged.saturating_sub(live) <= DEAD_PER_LIVE * live
-            || self.broken.is_some()
-        {
+        if self.compaction.as_ref().is_some_and(Compaction::is_done) {
+            return self.change_over();
+        }
+        let is_due =
+            self.end > self.compact_above && self.logged.saturating_sub(live) > DEAD_PER_LIVE.saturating_mul(live);
+        if !is_due || self.compaction.is_some() || self.broken.is_some() {
             return;
         }
+        let compaction = match self.disk.aside() {
+            Ok(Some(aside)) => Compaction::start(aside, self.salt, self.end),
+            Ok(None) => return self.compact_here(),
+            Err(error) => Err(error),
+        };
+        match compaction {
+            Ok(compaction) => self.compaction = Some(compaction),
+            Err(_) => self.put_compaction_off(),
+        }
+    }
+
+    /// Puts a log that was written anew in place of the one in use, with all that was added since.
+    fn change_over(&mut self) {
+        let Some(compaction) = self.compaction.take().filter(|_| self.broken.is_none()) else { return };
+        let compacted = match compaction.result().and_then(|compacted| compacted.catch_up(self.end)) {
+            Ok(Next::Swap(compacted)) => compacted,
+            Ok(Next::Follow(compaction)) => return self.compaction = Some(compaction),
+            Err(_) => return self.put_compaction_off(),
+        };
+        if self.disk.adopt().is_err() {
+            return self.put_compaction_off();
+        }
+        let (end, records) = compacted.keep();
+        self.swap(end, records);
+    }
+
+    fn compact_here(&mut self) {
         let Ok(octets) = self.disk.read_all() else { return self.put_compaction_off() };
         let mut loading = Loading::with_capacity(log::records_in(octets.len()));
         let Ok(_) = log::replay(&octets, |record| loading.put(record)) else { return self.put_compaction_off() };
         let table = loading.finish();
         let snapshot = log::snapshot(self.salt, table.list());
-        if self.disk.stage(&snapshot).is_err() {
-            return self.put_compaction_off();
+        match self.disk.stage(&snapshot) {
+            Ok(()) => self.swap(snapshot.len() as u64, table.len()),
+            Err(_) => self.put_compaction_off(),
         }
+    }
+
+    fn swap(&mut self, end: u64, records: usize) {
         if let Err(error) = self.disk.swap() {
             return self.break_off(format!("replacing it by a shorter one: {error}"), true);
         }
-        self.end = snapshot.len() as u64;
-        self.logged = table.len();
-        self.compact_above = self.tuning.small_log;
+        (self.end, self.logged, self.compact_above) = (end, records, self.tuning.small_log);
     }
 
     fn put_compaction_off(&mut self) {

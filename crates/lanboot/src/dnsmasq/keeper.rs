@@ -25,6 +25,10 @@ use super::signals::Reload;
 
 /// Changes within this time share one writing of the lease file.
 const GATHER: Duration = Duration::from_millis(100);
+/// Writing the file takes at most this part of the time: one of many leases is written less often.
+const WRITES_ONE_IN: u32 = 20;
+/// What a slow disk counts for at most, so that the file is never older than some seconds.
+const LONGEST_WRITING: Duration = Duration::from_millis(250);
 /// How long the end waits for a script that has yet to hear of changes.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 /// Files sent and neighbours seen that wait for the script; more than this are too many for it anyway.
@@ -81,8 +85,17 @@ impl Keeper {
         let calls = helper.map(|helper| call_in_turn(helper, logger.clone(), sender.clone())).transpose()?;
         let active = Arc::<AtomicUsize>::default();
         let waiting = VecDeque::new();
-        let mut work =
-            Work { book, file, calls, is_busy: false, waiting, logger, active: active.clone(), write_at: None };
+        let mut work = Work {
+            book,
+            file,
+            calls,
+            is_busy: false,
+            waiting,
+            logger,
+            active: active.clone(),
+            write_at: None,
+            writing: Duration::ZERO,
+        };
         let thread = thread::Builder::new().name("leases".into()).spawn(move || work.run(&notes))?;
         Ok(Keeper { notes: Notes(sender), thread, active })
     }
@@ -141,6 +154,8 @@ struct Work {
     logger: Logger,
     active: Arc<AtomicUsize>,
     write_at: Option<Instant>,
+    /// How long that took last.
+    writing: Duration,
 }
 
 impl Work {
@@ -196,7 +211,7 @@ impl Work {
         self.book.expire(now());
         self.active.store(self.book.len(), Ordering::Relaxed);
         if self.book.take_changed() {
-            self.write_at.get_or_insert_with(|| Instant::now() + GATHER);
+            self.write_at.get_or_insert_with(|| Instant::now() + GATHER.max(self.writing * WRITES_ONE_IN));
         }
         if self.write_at.is_some_and(|at| at <= Instant::now()) {
             self.write_at = None;
@@ -219,6 +234,12 @@ impl Work {
     }
 
     fn write(&mut self) {
+        let begun = Instant::now();
+        self.write_now();
+        self.writing = begun.elapsed().min(LONGEST_WRITING);
+    }
+
+    fn write_now(&mut self) {
         let lines = self.book.lines();
         let Some(Err(error)) = self.file.as_mut().map(|file| file.write(&lines)) else { return };
         let text = format!("cannot write the lease file: {error} (our own log has all leases)");
