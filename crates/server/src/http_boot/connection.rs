@@ -75,6 +75,8 @@ struct Outgoing {
     /// Part of a file that follows.
     body: Option<(Arc<Kept>, std::ops::Range<u64>)>,
     keep_alive: bool,
+    /// Octets not acknowledged when the connection took no more.
+    missing: u64,
 }
 
 /// What comes of a turn.
@@ -260,7 +262,7 @@ impl Connection {
             transmit::read_ahead(file, part);
         }
         self.since = desk.now;
-        self.send(Outgoing { octets, sent: 0, body, keep_alive }, desk)
+        self.send(Outgoing { octets, sent: 0, body, keep_alive, missing: 0 }, desk)
     }
 
     /// Sends what the connection takes. `None`: all of it.
@@ -269,6 +271,7 @@ impl Connection {
         while !outgoing.is_done() {
             let sent = if left == 0 { None } else { outgoing.send(&self.stream, left)? };
             let Some(sent) = sent else {
+                outgoing.missing = transmit::unacknowledged(&self.stream);
                 self.stage = Stage::Sending(Box::new(outgoing));
                 return Ok(Some(if left == 0 { Turn::Again } else { Turn::Wait }));
             };
@@ -338,6 +341,12 @@ impl Connection {
             Stage::Listening if self.inbox.is_empty() => Ok(self.hang_up(desk)),
             Stage::Listening | Stage::Reading(_) => Ok(self.refuse(BadRequest::TooSlow, desk)?.unwrap_or(Turn::Again)),
             Stage::Closing { missing: 0, .. } => Ok(Turn::Over),
+            Stage::Sending(mut outgoing) if transmit::unacknowledged(&self.stream) < outgoing.missing => {
+                // It takes what the kernel holds, too slowly for the kernel to ask for more yet.
+                outgoing.missing = transmit::unacknowledged(&self.stream);
+                (self.since, self.stage) = (desk.now, Stage::Sending(outgoing));
+                Ok(Turn::Wait)
+            }
             Stage::Sending(_) | Stage::Closing { .. } => Err(Broken::Stalled(desk.shared.limits.stall)),
         }
     }
