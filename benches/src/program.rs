@@ -123,7 +123,7 @@ fn script_url(bed: &Bed) -> String {
 fn lanboot(bed: &Bed, bridge: Bridge, root: &Path, state: &Path) -> Result<Command> {
     let Subnet { server, prefix, range: (first, last), .. } = bed.subnet;
     let mut command = bed.host.command(built()?);
-    command.args(["up", "--force", "--conflict-check", "off"]);
+    command.args(["up", "--force", "--conflict-check", "off", "--no-masquerade"]);
     command.args(["--bridge", &format!("net={server}/{prefix}"), "--range", &format!("{first}-{last}")]);
     command.arg("--tftp-root").arg(root).arg("--state").arg(state);
     if has_chain(root) {
