@@ -62,7 +62,7 @@ const SUBJECTS: [(&str, Marks, Make); 9] = [
     ("start-up", start_up::MARKS, |_| Ok(Box::new(StartUp::new()?))),
     ("memory", memory::MARKS, |_| Ok(Box::new(Memory::new()?))),
     ("leases", known_leases::MARKS, |slow| Ok(Box::new(KnownLeases::new(slow)?))),
-    ("dhcp", &[], |_| Ok(Box::new(DhcpLoad::new()?))),
+    ("dhcp", dhcp_load::MARKS, |_| Ok(Box::new(DhcpLoad::new()?))),
     ("tftp", tftp_load::MARKS, |_| Ok(Box::new(TftpLoad::new()?))),
     ("http", http_load::MARKS, |_| Ok(Box::new(HttpLoad::new()?))),
     ("names", &[], |_| Ok(Box::new(Names::new()?))),
