@@ -12,6 +12,7 @@ mod dnsmasq_live;
 mod dnsmasq_process;
 mod dnsmasq_users;
 mod dnsmasq_where;
+mod flood;
 mod harness;
 mod http_clients;
 mod kill9;

@@ -138,6 +138,7 @@ impl<'a> Reader<'a> {
             allocation: self.text(section, "allocation", value::allocation),
             authoritative: self.truth(section, "authoritative"),
             lease_limit: self.number(section, "lease_limit", 1..=u32::MAX.into()),
+            client_rate: self.number(section, "client_rate", 1..=1_000_000),
             conflict_check: self.text(section, "conflict_check", value::conflict_check),
             conflict_wait: self.text(section, "conflict_wait", value::probe_wait),
             identity: self.text(section, "identity", value::identity),

@@ -60,6 +60,7 @@ pub const KEYS: &[Key] = &[
         r#""hashed""#, "--allocation HOW"),
     key("dhcp", "authoritative", "true or false", "true", "Refuse (DHCPNAK) an address that a machine brings from elsewhere, so that it asks for a new one at once.", "false", ""),
     key("dhcp", "lease_limit", "number", "as many as the ranges hold", "At most this many leases at once.", "253", ""),
+    key("dhcp", "client_rate", "number", "20", "At most this many messages a second of one client are answered, after four times as many at once; of one relay agent, 250 times as many. The journal names who sends more.", "100", ""),
     key("dhcp", "conflict_check", "`arp`, `icmp` or `off`", "arp", "How to make sure that nobody uses an address before it is offered. Behind a relay ARP does not reach, and ICMP is used.",
         r#""icmp""#, "--conflict-check HOW"),
     key("dhcp", "conflict_wait", "time", "300ms", "How long such a probe waits for an answer: 10ms to 3s.", r#""300ms""#, ""),

@@ -154,6 +154,8 @@ pub struct Dhcp {
     pub authoritative: bool,
     /// At most this many leases at once; `None`: as many as the ranges hold.
     pub lease_limit: Option<usize>,
+    /// Messages a second that a client may send for long; more are left unanswered.
+    pub client_rate: u32,
     pub conflict_check: ConflictCheck,
     /// How long a probe waits for an answer.
     pub conflict_wait: Duration,
@@ -174,6 +176,11 @@ pub struct Dhcp {
     /// What sets tags, and what answers carry beyond the above.
     pub rules: boot::rules::Rules,
     pub manners: Manners,
+}
+
+impl Dhcp {
+    /// Unless said otherwise: more than a machine says that repeats itself at every stage of its boot.
+    pub const CLIENT_RATE: u32 = 20;
 }
 
 /// Who gives out addresses.

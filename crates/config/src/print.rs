@@ -148,6 +148,9 @@ impl Printer {
             self.text("lease", time(dhcp.ranges[0].lease));
         }
         dhcp.lease_limit.inspect(|limit| self.bare("lease_limit", limit));
+        if dhcp.client_rate != crate::Dhcp::CLIENT_RATE {
+            self.bare("client_rate", dhcp.client_rate);
+        }
         self.rest_of_dhcp(dhcp, own, as_pools);
     }
 

@@ -93,6 +93,8 @@ pub fn choose(input: &mut Input<'_>) -> Option<Settings> {
     let mut settings = fixed.clone();
     let bits = input.u8();
     let dhcp = &mut settings.dhcp;
+    // The witness expects an answer however often a client asks at one moment.
+    dhcp.client_rate = 1_000_000;
     dhcp.authoritative ^= bits & 1 != 0;
     let check = usize::from(bits >> 1) % 4;
     dhcp.conflict_check = [dhcp.conflict_check, ConflictCheck::Arp, ConflictCheck::Icmp, ConflictCheck::Off][check];

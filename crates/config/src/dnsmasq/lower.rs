@@ -315,6 +315,7 @@ impl Lowering {
             allocation: if self.sequential { Allocation::Sequential } else { Allocation::Hashed },
             authoritative: self.authoritative,
             lease_limit: Some(self.lease_max.unwrap_or(LEASE_MAX)),
+            client_rate: Dhcp::CLIENT_RATE,
             conflict_check: if self.no_ping { ConflictCheck::Off } else { ConflictCheck::Arp },
             conflict_wait: Duration::from_millis(300),
             identity: Identity::Machine,

@@ -74,6 +74,7 @@ impl Resolver<'_> {
             }),
             authoritative: value(&said.authoritative).unwrap_or(true),
             lease_limit: value(&said.lease_limit),
+            client_rate: value(&said.client_rate).unwrap_or(Dhcp::CLIENT_RATE),
             conflict_check: match proxies {
                 true => ConflictCheck::Off,
                 false => value(&said.conflict_check).unwrap_or_default(),

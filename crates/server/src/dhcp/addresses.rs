@@ -42,11 +42,46 @@ impl Engine {
         if let Some(address) = mine.filter(|address| self.owner(ctx, *address) == Owner::Client) {
             return Some((address, true));
         }
+        self.claim_former(ctx);
         let requested = ctx.packet.address(code::REQUESTED_ADDRESS);
         let ask = Ask { key: &ctx.key, mac: ctx.facts.mac, requested, avoid: ctx.facts.relay };
         let pools: Vec<&Pool> = ctx.admitted.iter().map(|reached| &self.pools[reached.range]).collect();
-        let Candidate { address, .. } = candidate(&pools, ask, self.store.table(), &mut self.holds, ctx.now)?;
-        Some((address, false))
+        let free = candidate(&pools, ask, self.store.table(), &mut self.holds, ctx.now);
+        match free {
+            Some(Candidate { address, .. }) => Some((address, false)),
+            None => Some((self.contest(ctx)?, true)),
+        }
+    }
+
+    /// Whether it has no lease on record and nothing laid down: anybody could make it up.
+    pub(super) fn is_stranger(&self, ctx: &Ctx<'_>) -> bool {
+        ctx.host.is_none() && self.store.find(&ctx.key).is_none()
+    }
+
+    /// Who had an address is not to lose it to strangers while somebody makes them up.
+    fn claim_former(&mut self, ctx: &Ctx<'_>) {
+        let former = self.store.find(&ctx.key).map(|record| record.address);
+        if let Some(address) = former.filter(|address| self.strangers.is_open(*address))
+            && self.strangers.is_flood(ctx.now.running)
+        {
+            self.holds.release(address);
+            self.strangers.forget(address);
+        }
+    }
+
+    /// Where all addresses are taken: one that a stranger was offered and has not asked for.
+    fn contest(&mut self, ctx: &Ctx<'_>) -> Option<Ipv4Addr> {
+        let now = ctx.now;
+        while let Some(address) = ctx.admitted.iter().find_map(|at| self.strangers.contest(now.running, at.range)) {
+            let is_lost = self.store.table().occupant(address, &ctx.key, now.wall).is_some();
+            let is_kept = ctx.facts.relay == Some(address) || self.settings.dhcp.hosts.at(address).is_some();
+            if !is_lost && !is_kept {
+                self.holds.release(address);
+                return Some(address);
+            }
+            self.strangers.forget(address);
+        }
+        None
     }
 
     /// The client's reserved address, unless it is ours, or somebody else has it or is being offered it. From another card
@@ -111,6 +146,7 @@ impl Engine {
         }
         match self.holds.holder(address, ctx.now.running) {
             Some(holder) if *holder == ctx.key => Owner::Client,
+            Some(_) if self.strangers.is_contested(address) => Owner::Nobody,
             Some(_) => Owner::Other,
             None if self.store.at(address).and_then(|record| record.key()) == Some(&ctx.key) => Owner::Client,
             None => Owner::Nobody,

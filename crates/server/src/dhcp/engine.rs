@@ -20,10 +20,12 @@ use super::batch::{Queued, Then};
 use super::changes::LeaseChange;
 use super::delayed::Delayed;
 use super::lease_time::LeaseTime;
+use super::limits::Limits;
 use super::probes::Probes;
 use super::proxy::Door;
 use super::relay::{self, Forwarded};
 use super::request::{self, Ctx, Network, Relays};
+use super::strangers::{self, Strangers};
 use super::{Link, Settings, addresses};
 use crate::machines::Machines;
 
@@ -85,11 +87,14 @@ pub struct Engine {
     /// Where the message arrived that is being dealt with.
     pub(super) link: Option<usize>,
     pub(super) relays: Relays,
+    pub(super) limits: Limits,
+    pub(super) strangers: Strangers,
 }
 
 impl Engine {
     pub fn new(settings: Settings, store: Box<dyn LeaseStore>, machines: Arc<Machines>) -> Engine {
         let pools = addresses::pools(&settings);
+        let limits = Limits::new(settings.dhcp.client_rate);
         Engine {
             settings,
             store,
@@ -106,6 +111,8 @@ impl Engine {
             watched: false,
             link: None,
             relays: Relays::new(),
+            limits,
+            strangers: Strangers::default(),
         }
     }
 
@@ -117,6 +124,10 @@ impl Engine {
             self.probes = Probes::default();
             self.holds = Holds::default();
         }
+        if self.settings.dhcp.client_rate != dhcp.client_rate {
+            self.limits = Limits::new(dhcp.client_rate);
+        }
+        self.strangers = Strangers::default();
         self.settings.dhcp = dhcp;
         self.pools = addresses::pools(&self.settings);
     }
@@ -166,6 +177,9 @@ impl Engine {
             let because = format!("hardware type {} is not Ethernet", packet.htype());
             return self.ignore(None, because);
         };
+        if !self.limits.admit(now.running, mac, packet.relay()) {
+            return;
+        }
         let Some(ctx) = self.ctx(now, link, packet, mac) else {
             let network = match Packet::parse_any(octets).ok().and_then(|packet| packet.relay()) {
                 Some(relay) => format!("relay {relay}"),
@@ -203,6 +217,9 @@ impl Engine {
             Plan::Release { address } => self.release(&ctx, address),
             Plan::Decline { address } => self.decline(&ctx, address),
             Plan::Forget { chosen } => {
+                if let Some(address) = self.holds.address(&ctx.key, now.running) {
+                    self.strangers.taken(address);
+                }
                 self.holds.release_key(&ctx.key);
                 self.ignore(Some(mac), format!("it took the offer of another DHCP server, {chosen}"));
             }
@@ -259,11 +276,27 @@ impl Engine {
         while let Some((link, reply)) = self.delayed.take_due(now.running) {
             self.send(link, reply);
         }
+        self.tell_of_floods(now.running);
+    }
+
+    /// Who sends too much, and that somebody makes machines up.
+    fn tell_of_floods(&mut self, now: Instant) {
+        while let Some(too_much) = self.limits.take_due(now) {
+            self.link = None;
+            let fix = "see what it does, or take it off the network; [dhcp] client_rate allows more";
+            self.happened(None, Step::Warning { text: too_much.to_string(), fix: Some(fix.to_owned()) });
+        }
+        if let Some(flood) = self.strangers.take_news(now) {
+            self.link = None;
+            let (text, fix) = (flood.to_string(), Some(strangers::FIX.to_owned()));
+            self.happened(None, Step::Warning { text, fix });
+        }
     }
 
     /// When [`Engine::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.probes.next_deadline().into_iter().chain(self.delayed.next_deadline()).min()
+        let deadlines = [self.probes.next_deadline(), self.delayed.next_deadline(), self.limits.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// How much is kept for later. All of it is bounded: by the burst, by the addresses that there are to give.

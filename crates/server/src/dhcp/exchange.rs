@@ -20,6 +20,8 @@ use super::request::Ctx;
 
 /// How long an offered address is kept for its client.
 const HOLD: Duration = Duration::from_secs(60);
+/// The same for a machine that nobody knows, while somebody makes such machines up.
+const HOLD_IN_FLOOD: Duration = Duration::from_secs(12);
 
 /// An acknowledgement that waits for its lease.
 pub(super) struct Pending {
@@ -58,6 +60,9 @@ impl Engine {
     }
 
     pub(super) fn discover(&mut self, ctx: &Ctx<'_>) {
+        if self.is_stranger(ctx) && !self.strangers.admit(ctx.now.running, ctx.facts.mac) {
+            return;
+        }
         self.discovered(ctx);
         // The answer to the probe under way will serve this request too; the newest one is the one to answer.
         if self.probes.renew(&ctx.key, ctx.facts.mac, ctx.packet.octets()) {
@@ -78,10 +83,22 @@ impl Engine {
         if let Err(because) = self.admits_bootp(ctx, address) {
             return self.ignore(Some(ctx.facts.mac), because);
         }
-        let until = ctx.now.running + HOLD;
+        let is_stranger = self.is_stranger(ctx);
+        let is_flood = is_stranger && self.strangers.is_flood(ctx.now.running);
+        let until = ctx.now.running + if is_flood { HOLD_IN_FLOOD } else { HOLD };
+        let had = self.holds.address(&ctx.key, ctx.now.running);
         self.leave_to(ctx, address);
         if let Err(held) = self.holds.hold(address, ctx.key.clone(), ctx.now.running, until) {
             return self.ignore(Some(ctx.facts.mac), held.to_string());
+        }
+        match ctx.reached(address, &self.settings) {
+            Some(reached) if is_stranger && had != Some(address) => {
+                self.strangers.offered(ctx.now.running, reached.range, address);
+            }
+            _ if is_stranger => {}
+            _ => {
+                self.strangers.forget(address);
+            }
         }
         let how = match (self.settings.dhcp.conflict_check, ctx.facts.relay) {
             (ConflictCheck::Arp, Some(_)) => ConflictCheck::Icmp, // ARP does not reach behind a relay
@@ -146,6 +163,10 @@ impl Engine {
             now: ctx.now.wall,
         };
         let refusal = Draft::nak(&ctx.packet, self.id(ctx, address), "address is another client's").finish();
+        if self.strangers.is_contested(address) {
+            self.holds.release(address);
+        }
+        self.strangers.taken(address);
         // Until it is written, nobody else is to be offered the address. It may be held for another client of a machine
         // that has it reserved; then the store decides between the two.
         let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
@@ -236,6 +257,7 @@ impl Engine {
     pub(super) fn set_aside(&mut self, now: Clock, address: Ipv4Addr) {
         let until = now.running + Duration::from_secs(SET_ASIDE_SECS.into());
         self.holds.set_aside(address, until);
+        self.strangers.forget(address);
         let change = Change::Decline { address, until: now.wall.plus(SET_ASIDE_SECS) };
         self.batch.push(Queued { change, then: Then::SetAside { address } });
     }

@@ -7,7 +7,10 @@ mod changes;
 mod delayed;
 pub mod engine;
 mod exchange;
+#[cfg(test)]
+mod flood_tests;
 mod lease_time;
+mod limits;
 mod manners;
 #[cfg(test)]
 mod manners_tests;
@@ -18,6 +21,7 @@ mod proxy;
 mod proxy_tests;
 mod relay;
 mod request;
+mod strangers;
 #[cfg(test)]
 mod tests;
 

@@ -53,6 +53,7 @@ pub(super) fn guide() -> Dhcp {
         allocation: Allocation::Sequential,
         authoritative: true,
         lease_limit: None,
+        client_rate: 20,
         conflict_check: ConflictCheck::Arp,
         conflict_wait: WAIT,
         identity: Identity::Machine,

@@ -308,6 +308,7 @@ fn settings(setup: &Setup) -> Settings {
         allocation: Allocation::Hashed,
         authoritative: true,
         lease_limit: None,
+        client_rate: 1_000_000,
         conflict_check: setup.check,
         conflict_wait: Duration::from_millis(300),
         identity: Identity::Machine,
