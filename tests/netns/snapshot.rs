@@ -30,7 +30,7 @@ impl Snapshot {
     fn now(network: &Network) -> Snapshot {
         let mut all = String::new();
         for program in PROGRAMS {
-            all += &format!("== {program}\n{}", without_clocks(&network.run(program)));
+            all += &format!("== {program}\n{}", without_clocks_and_counts(&network.run(program)));
         }
         network.inside(|| SETTINGS.iter().for_each(|folder| settings(Path::new(folder), &mut all)));
         Snapshot(all)
@@ -60,14 +60,15 @@ fn is_at_rest(network: &Network) -> bool {
     network.run("ip -o link").lines().all(told) && !network.run("ip address").contains("tentative")
 }
 
-/// A bridge shows how long ago its clocks were started.
-fn without_clocks(text: &str) -> String {
+/// A bridge shows how long ago its clocks were started, a rule how many packets it saw: a host says something now and then.
+fn without_clocks_and_counts(text: &str) -> String {
     let mut words = text.split(' ').filter(|word| !word.is_empty());
     let mut kept = Vec::new();
     while let Some(word) = words.next() {
         kept.push(word);
-        if word.ends_with("_timer") {
-            words.next();
+        if word.ends_with("_timer") || matches!(word, "packets" | "bytes") {
+            let number = words.next().unwrap_or_default();
+            kept.push(number.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '.'));
         }
     }
     kept.join(" ")
