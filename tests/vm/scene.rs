@@ -148,9 +148,17 @@ pub fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// The guest that scripts/guest.sh has built.
+/// The guest that scripts/guest.sh has built, of the sources as they are now: an older one would not do what a test asks.
 pub fn guest(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guest").join(name)
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let built = root.join("target/guest").join(name);
+    let age = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    let initrd = age(&root.join("target/guest/initrd.img")).expect("run scripts/guest.sh first");
+    for source in ["init", "lease"] {
+        let changed = age(&root.join("tests/vm/guest").join(source)).expect("a source of the guest");
+        assert!(initrd > changed, "{} is older than tests/vm/guest/{source}: run scripts/guest.sh", built.display());
+    }
+    built
 }
 
 pub fn copy_guest(to: &Path) {
