@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 const NOBODY: u32 = 65534;
 /// Until it serves, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Runs the server until our end of its standard input is closed, which it is when we end.
-const KEEPER: &str = r#""$@" </dev/null & server=$!; read -r end; kill -QUIT $server 2>/dev/null; wait $server"#;
+/// Runs the server until our end of its standard input is closed, which it is when we end, however we do. Unless it was
+/// told to keep them, it then removes its folders: nothing else does for a server that a static variable holds.
+const KEEPER: &str = r#"folder=$1 sockets=$2; shift 2; "$@" </dev/null & server=$!; read -r keep
+kill -QUIT $server 2>/dev/null; wait $server; [ "$keep" = keep ] || rm -rf "$folder" "$sockets""#;
 
 pub struct Server {
     folder: PathBuf,
@@ -68,7 +70,12 @@ impl Server {
     fn try_start(&mut self, deadline: Instant) -> bool {
         let nobody = as_nobody(&program("postgres"));
         let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "keeper"]).args(&self.within).arg(nobody.get_program()).args(nobody.get_args());
+        command
+            .args(["-c", KEEPER, "keeper"])
+            .args([&self.folder, &self.sockets])
+            .args(&self.within)
+            .arg(nobody.get_program())
+            .args(nobody.get_args());
         command.arg("-D").arg(self.data());
         let sockets = format!("unix_socket_directories={}", self.sockets.display());
         let listen = format!("listen_addresses={}", self.listen);
@@ -102,8 +109,7 @@ impl Server {
                 true
             }
             Err(_) => {
-                drop(stdin);
-                let _ = child.wait();
+                end(child, stdin);
                 false
             }
         }
@@ -119,9 +125,8 @@ impl Server {
 
     /// Ends it at once; what was committed is there after a start.
     pub fn stop(&mut self) {
-        if let Some((mut child, stdin)) = self.running.take() {
-            drop(stdin);
-            let _ = child.wait();
+        if let Some((child, stdin)) = self.running.take() {
+            end(child, stdin);
         }
     }
 
@@ -161,6 +166,13 @@ impl Drop for Server {
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_dir_all(&self.sockets);
     }
+}
+
+/// Ends a server, but not its data.
+fn end(mut keeper: Child, mut stdin: ChildStdin) {
+    let _ = stdin.write_all(b"keep\n");
+    drop(stdin);
+    let _ = keeper.wait();
 }
 
 /// The newest of what Debian keeps beside each other.
