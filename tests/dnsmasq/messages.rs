@@ -174,6 +174,11 @@ impl Message {
         self
     }
 
+    /// Whether it is a DHCPRELEASE or DHCPDECLINE.
+    pub fn gives_back(&self) -> bool {
+        matches!(self.0.get(240..243), Some([code::MESSAGE_TYPE, 1, 4 | 7]))
+    }
+
     pub fn xid(mut self, xid: u32) -> Message {
         self.0[4..8].copy_from_slice(&xid.to_be_bytes());
         self

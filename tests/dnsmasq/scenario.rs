@@ -184,6 +184,7 @@ impl Group {
             let Step { cable, message, port, .. } = step;
             let theirs = theirs.ask_by(cable, message, *port);
             let mut answers = ours.ask_by(cable, message, *port);
+            ours.await_answers(&mut answers, theirs.len());
             // It takes either a moment to see a new interface, and a machine asks again.
             let unseen = |it: &Difference| matches!(it.what, What::Answered | What::Option(code::SERVER_ID));
             for _ in 0..ASKED_AGAIN {

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mac::Mac;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,6 +18,10 @@ use crate::wire::{Datagram, Wire};
 /// Questions are put again after this long while a server starts.
 const PATIENCE: Duration = Duration::from_millis(50);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// lanboot writes leases while it goes on, so that an acknowledgement may come after all that was asked next.
+const WRITES_WITHIN: Duration = Duration::from_millis(600);
+/// What it writes without an answer takes about so long.
+const WRITES_UNSEEN: Duration = Duration::from_millis(25);
 /// A machine that asks what everyone must answer, so that silence before it is known to be silence.
 const FENCE: u8 = 0xfe;
 /// Transaction ids of the fences; the packets of scenarios have lower ones.
@@ -204,8 +208,29 @@ impl Side {
         // that waited for ARP.
         answers.extend(self.fence());
         answers.extend(self.fence());
+        if self.which == Which::Lanboot && message.gives_back() {
+            answers.extend(self.listen(WRITES_UNSEEN, usize::MAX));
+        }
         answers.retain(|answer| answer.payload.get(4..8) == message.0.get(4..8));
         answers
+    }
+
+    /// Adds what comes late of the answers to the last message, until there are so many.
+    pub fn await_answers(&mut self, answers: &mut Vec<Datagram>, wanted: usize) {
+        if answers.len() < wanted {
+            let xid = self.next_xid.to_be_bytes();
+            let late = self.listen(WRITES_WITHIN, wanted - answers.len());
+            answers.extend(late.into_iter().filter(|answer| answer.payload.get(4..8) == Some(&xid)));
+        }
+    }
+
+    /// What comes within this time, at most so much.
+    fn listen(&mut self, time: Duration, most: usize) -> Vec<Datagram> {
+        let (start, mut heard) = (Instant::now(), Vec::new());
+        while start.elapsed() < time && heard.len() < most {
+            heard.extend(self.receive());
+        }
+        heard
     }
 
     fn send(&mut self, cable: &str, message: &Message, port: u16) {
