@@ -75,6 +75,11 @@ impl Engine {
         self.store.readiness()
     }
 
+    /// Whether a batch is under way.
+    pub fn is_writing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// Whether so much waits for the disk that no more should be taken on.
     pub fn is_busy(&self) -> bool {
         self.batch.len() >= MOST_WAITING

@@ -5,6 +5,8 @@ mod answer;
 mod batch;
 mod changes;
 mod delayed;
+#[cfg(test)]
+mod end_tests;
 pub mod engine;
 mod exchange;
 #[cfg(test)]
@@ -46,6 +48,8 @@ use engine::{Effect, Engine};
 
 /// How often the clock is looked at while nobody asks for anything.
 const LOOKS_AT_CLOCK: Duration = Duration::from_secs(60);
+/// What was taken on before the end is given so long to become durable.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// What the service serves.
 #[derive(Clone, Debug)]
@@ -227,9 +231,6 @@ impl Loop {
         self.act();
         loop {
             let ready = self.wait();
-            if ready.stop {
-                return;
-            }
             if ready.orders {
                 self.obey();
             }
@@ -241,6 +242,13 @@ impl Loop {
             self.engine.handle_timeout(clock());
             self.engine.flush(now);
             self.act();
+            if ready.stop {
+                let end = Instant::now() + LAST_WRITES;
+                while settle(&mut self.engine, clock, end) {
+                    self.act();
+                }
+                return;
+            }
         }
     }
 
@@ -438,6 +446,17 @@ fn tell(sent: io::Result<usize>, send_fails: &mut bool, reporter: &Reporter) {
         }
         Err(_) => {}
     }
+}
+
+/// Waits until the batch under way is settled, and lets go what follows from it. False: there was none, or `end` came first.
+fn settle(engine: &mut Engine, clock: impl Fn() -> Clock, end: Instant) -> bool {
+    let left = end.saturating_duration_since(Instant::now());
+    let Some(disk) = engine.readiness().filter(|_| engine.is_writing() && !left.is_zero()) else { return false };
+    let wait = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+    // One that was interrupted, or has found nothing, is begun again as long as there is time.
+    let _ = poll(&mut [PollFd::new(disk, PollFlags::POLLIN)], wait);
+    engine.flush(clock());
+    true
 }
 
 fn clock() -> Clock {

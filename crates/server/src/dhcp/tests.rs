@@ -107,7 +107,7 @@ impl Bench {
         Bench::with_store(dhcp, Box::new(MemoryStore::default()))
     }
 
-    fn with_store(dhcp: Dhcp, store: Box<dyn LeaseStore>) -> Bench {
+    pub(super) fn with_store(dhcp: Dhcp, store: Box<dyn LeaseStore>) -> Bench {
         let policy = Policy {
             http_port: Some(80),
             tftp: true,
