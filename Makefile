@@ -15,7 +15,7 @@ demo:
 test:
 	scripts/setup.sh test
 	scripts/guest.sh
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 ## measure beside dnsmasq, Kea, nginx and others; needs root
 bench:

@@ -174,9 +174,22 @@ impl Message {
         self
     }
 
-    /// Whether it is a DHCPRELEASE or DHCPDECLINE.
-    pub fn gives_back(&self) -> bool {
-        matches!(self.0.get(240..243), Some([code::MESSAGE_TYPE, 1, 4 | 7]))
+    /// Whether a lease may be written for it: a DHCPREQUEST, DHCPDECLINE, DHCPRELEASE, a DHCPDISCOVER with rapid commit,
+    /// or a BOOTP request.
+    pub fn is_about_lease(&self) -> bool {
+        let Ok(packet) = Packet::parse_any(&self.0) else { return false };
+        match packet.message_type() {
+            Some(MessageType::Request | MessageType::Decline | MessageType::Release) => true,
+            Some(MessageType::Discover) => packet.option(code::RAPID_COMMIT).is_some(),
+            None => packet.op() == 1 && packet.is_bootp(),
+            Some(_) => false,
+        }
+    }
+
+    /// Has this hardware address.
+    pub fn from(mut self, mac: Mac) -> Message {
+        self.0[28..34].copy_from_slice(&mac.0);
+        self
     }
 
     pub fn xid(mut self, xid: u32) -> Message {

@@ -18,12 +18,6 @@ use crate::wire::{Datagram, Wire};
 /// Questions are put again after this long while a server starts.
 const PATIENCE: Duration = Duration::from_millis(50);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
-/// lanboot writes leases while it goes on, so that an acknowledgement may come after all that was asked next.
-const WRITES_WITHIN: Duration = Duration::from_millis(600);
-/// What it writes without an answer takes about so long.
-const WRITES_UNSEEN: Duration = Duration::from_millis(25);
-/// A machine that asks what everyone must answer, so that silence before it is known to be silence.
-const FENCE: u8 = 0xfe;
 /// Transaction ids of the fences; the packets of scenarios have lower ones.
 const FENCE_XIDS: u32 = 0x4000_0000;
 
@@ -78,6 +72,8 @@ pub struct Side {
     wires: Vec<Wire>,
     /// `None` when it is to be heard why it does not answer.
     server: Option<Program>,
+    /// What it has said so far.
+    said: Vec<String>,
     serving: Network,
     client: Network,
     folder: Folder,
@@ -136,6 +132,7 @@ impl Side {
             world: world.clone(),
             wires,
             server: Some(server),
+            said: Vec::new(),
             serving,
             client,
             folder,
@@ -165,12 +162,20 @@ impl Side {
     pub fn stop(&mut self) -> Finished {
         let server = self.server.take().expect("it is ended once");
         server.signal(Signal::SIGTERM);
-        server.finish()
+        self.finish(server)
     }
 
     /// Waits until it has ended by itself.
     pub fn ended(&mut self) -> Finished {
-        self.server.take().expect("it is ended once").finish()
+        let server = self.server.take().expect("it is ended once");
+        self.finish(server)
+    }
+
+    fn finish(&mut self, server: Program) -> Finished {
+        let mut finished = server.finish();
+        let said: String = self.said.drain(..).map(|line| line + "\n").collect();
+        finished.err.insert_str(0, &said);
+        finished
     }
 
     /// Changes the neighbour table of the server's computer.
@@ -195,42 +200,47 @@ impl Side {
 
     /// Everything that the server answers to one message.
     pub fn ask(&mut self, message: &Message, port: u16) -> Vec<Datagram> {
-        self.ask_by("net", message, port)
+        self.ask_by("net", message, port, true)
     }
 
-    /// As [`Side::ask`], by this cable; the answers may come out by another.
-    pub fn ask_by(&mut self, cable: &str, message: &Message, port: u16) -> Vec<Datagram> {
+    /// As [`Side::ask`], by this cable; the answers may come out by another. `is_heard`: the server serves that cable.
+    pub fn ask_by(&mut self, cable: &str, message: &Message, port: u16, is_heard: bool) -> Vec<Datagram> {
         self.next_xid += 1;
         let message = message.clone().xid(self.next_xid);
+        // lanboot writes leases while it goes on, and says what became of them when that is done.
+        let is_written = is_heard && self.which == Which::Lanboot && message.is_about_lease();
+        if is_written {
+            // So that what it says next of this machine is about this message.
+            self.await_line(&fence_mac(self.next_fence), |_| true);
+        }
         self.send(cable, &message, port);
         let mut answers = self.fence();
-        // The first may have overtaken an acknowledgement that waited for its lease to be written, and the second one
-        // that waited for ARP.
-        answers.extend(self.fence());
-        answers.extend(self.fence());
-        if self.which == Which::Lanboot && message.gives_back() {
-            answers.extend(self.listen(WRITES_UNSEEN, usize::MAX));
+        if is_written {
+            let mac = Mac(message.0[28..34].try_into().expect("six octets"));
+            self.await_line(&mac, |line| !line.contains("DHCPDISCOVER("));
+            answers.extend(self.fence());
         }
+        // The first may have overtaken a message to another port, and the second an answer that waited for ARP.
+        answers.extend(self.fence());
+        answers.extend(self.fence());
         answers.retain(|answer| answer.payload.get(4..8) == message.0.get(4..8));
         answers
     }
 
-    /// Adds what comes late of the answers to the last message, until there are so many.
-    pub fn await_answers(&mut self, answers: &mut Vec<Datagram>, wanted: usize) {
-        if answers.len() < wanted {
-            let xid = self.next_xid.to_be_bytes();
-            let late = self.listen(WRITES_WITHIN, wanted - answers.len());
-            answers.extend(late.into_iter().filter(|answer| answer.payload.get(4..8) == Some(&xid)));
+    /// Waits until the server's log says something of this machine that is wanted.
+    fn await_line(&mut self, mac: &Mac, is_wanted: impl Fn(&str) -> bool) {
+        let (end, mac) = (Instant::now() + ANSWERS_WITHIN, mac.to_string());
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let server = self.server.as_mut().expect("it runs");
+            let Some(line) = server.complaint_within(left) else { break };
+            let is_it = line.contains(&mac) && is_wanted(&line);
+            self.said.push(line);
+            if is_it {
+                return;
+            }
         }
-    }
-
-    /// What comes within this time, at most so much.
-    fn listen(&mut self, time: Duration, most: usize) -> Vec<Datagram> {
-        let (start, mut heard) = (Instant::now(), Vec::new());
-        while start.elapsed() < time && heard.len() < most {
-            heard.extend(self.receive());
-        }
-        heard
+        let err = self.stop().err;
+        panic!("{:?} says nothing of {mac}:\n{err}", self.which);
     }
 
     fn send(&mut self, cable: &str, message: &Message, port: u16) {
@@ -262,7 +272,9 @@ impl Side {
     fn receive(&self) -> Option<Datagram> {
         let mut fds: Vec<_> = self.wires.iter().map(|wire| PollFd::new(wire.as_fd(), PollFlags::POLLIN)).collect();
         let patience = PollTimeout::try_from(PATIENCE).expect("it is short");
-        poll(&mut fds, patience).expect("sockets can be waited for");
+        if poll(&mut fds, patience).is_err() {
+            return None; // interrupted: as good as too late
+        }
         let ready = |at: &usize| fds[*at].any().unwrap_or(false);
         let is_fence = |at: &usize| self.world.cables[*at].0 == self.world.fence;
         // The fence must not overtake what came out before it elsewhere.
@@ -276,10 +288,10 @@ impl Side {
         let cable = self.world.fence;
         let [a, b, c, _] = self.world.server(cable).octets();
         let fence = match self.beside {
-            true => messages::discover(FENCE).pxe(0),
-            false => messages::inform(FENCE, Ipv4Addr::new(a, b, c, 254)),
+            true => messages::discover(0).pxe(0),
+            false => messages::inform(0, Ipv4Addr::new(a, b, c, 254)),
         };
-        let fence = fence.xid(self.next_fence);
+        let fence = fence.from(fence_mac(self.next_fence)).xid(self.next_fence);
         let mut before = Vec::new();
         for _ in 0..ANSWERS_WITHIN.as_millis() / PATIENCE.as_millis() {
             self.send(cable, &fence, 67);
@@ -292,7 +304,8 @@ impl Side {
         }
         let server = self.server.take().expect("it is ended once");
         server.signal(Signal::SIGKILL);
-        panic!("{:?} does not answer:\n{}", self.which, server.finish().err);
+        let err = self.finish(server).err;
+        panic!("{:?} does not answer:\n{err}", self.which);
     }
 
     fn lease_file(&self) -> PathBuf {
@@ -309,6 +322,12 @@ impl Side {
         };
         text.lines().map(line).collect()
     }
+}
+
+/// A machine that asks once what everyone must answer, so that silence before it is known to be silence.
+fn fence_mac(fence: u32) -> Mac {
+    let [.., a, b] = fence.to_be_bytes();
+    Mac([0x52, 0x54, 0, 0xfe, a, b])
 }
 
 /// The UDP ports that the options ask for.

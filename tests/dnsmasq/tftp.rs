@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -197,7 +197,8 @@ fn ask(side: &Side, step: &Step, silent: bool, open: &mut Vec<UdpSocket>) -> Ans
         }
         let (octets, from) = match socket.recv_from(&mut buffer) {
             Ok(received) => received,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            // Interrupted: whoever runs the tests had paused them.
+            Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => continue,
             Err(error) => panic!("{}: {error}", step.name),
         };
         let packet = &buffer[..octets];
@@ -233,7 +234,8 @@ impl Answer {
     fn first(&mut self, packet: &[u8], port: u16) {
         self.port = match port {
             69 => "port 69",
-            50_000..=50_001 => "a port of the range",
+            // Above those that the kernel chooses from.
+            61_000..=61_001 => "a port of the range",
             _ => "another port",
         };
         self.kind = match packet[1] {

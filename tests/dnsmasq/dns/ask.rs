@@ -212,13 +212,23 @@ fn over_udp(octets: &[u8], id: u16, from: SocketAddr, to: SocketAddr, patience: 
         if socket.send(octets).is_err() {
             return (Heard::Refused, tries);
         }
-        match socket.recv(&mut buffer) {
+        match heard(|| socket.recv(&mut buffer)) {
             Ok(count) => return (Heard::read(&buffer[..count], id), tries),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => return (Heard::Refused, tries),
         }
     }
     (Heard::Silence, patience.tries)
+}
+
+/// Goes on listening where whoever runs the tests had paused them.
+fn heard(mut listen: impl FnMut() -> std::io::Result<usize>) -> std::io::Result<usize> {
+    loop {
+        match listen() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 fn over_tcp(octets: &[u8], id: u16, to: SocketAddr, patience: Duration) -> Heard {

@@ -195,13 +195,13 @@ fn switches() {
 #[test]
 fn ports_and_how_many() {
     run(&[
-        Transfers::new("tftp-port-range", &rooted(&["tftp-port-range=50000,50001"]))
+        Transfers::new("tftp-port-range", &rooted(&["tftp-port-range=61000,61001"]))
             .then("a file", get("file", &[]))
             .then("absent", get("absent", &[]))
             .then("a write request", b"\0\x02new\0octet\0".to_vec()),
-        Transfers::new("a range the wrong way round", &rooted(&["tftp-port-range=50001,50000"]))
+        Transfers::new("a range the wrong way round", &rooted(&["tftp-port-range=61001,61000"]))
             .then("a file", get("file", &[])),
-        Transfers::new("a full range", &rooted(&["tftp-port-range=50000,50001"]))
+        Transfers::new("a full range", &rooted(&["tftp-port-range=61000,61001"]))
             .then("one", get("file", &[]))
             .left_open()
             .then("two", get("file", &[]))
@@ -222,7 +222,7 @@ fn ports_and_how_many() {
             .then("with options", get("file", &[("blksize", "1000"), ("tsize", "0")]))
             .then("absent", get("absent", &[]))
             .then("a write request", b"\0\x02new\0octet\0".to_vec()),
-        Transfers::new("one port, whatever the range", &rooted(&["tftp-single-port", "tftp-port-range=50000,50001"]))
+        Transfers::new("one port, whatever the range", &rooted(&["tftp-single-port", "tftp-port-range=61000,61001"]))
             .unbound()
             .then("a file", get("file", &[])),
         Transfers::new("one port, bound", &rooted(&["tftp-single-port"]))

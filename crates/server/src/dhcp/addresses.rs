@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use config::Gives;
 use dhcp::v4::{MessageType, Owner, code};
-use leases::{Ask, Candidate, Change, ClientKey, Occupant, Pool, Strategy, candidate};
+use leases::{Ask, Candidate, Change, ClientKey, Occupant, Pool, Record, Strategy, candidate};
 use mac::Mac;
 
 use super::Settings;
@@ -124,6 +124,12 @@ impl Engine {
     }
 
     pub(super) fn owner(&self, ctx: &Ctx<'_>, address: Ipv4Addr) -> Owner {
+        // Who has an address may give it back, whatever the configuration says of it by now.
+        let gives_back = matches!(ctx.packet.message_type(), Some(MessageType::Release | MessageType::Decline));
+        let has = |record: &Record| record.key() == Some(&ctx.key) && record.is_active(ctx.now.wall);
+        if gives_back && self.store.at(address).is_some_and(has) {
+            return Owner::Client;
+        }
         let informs = ctx.packet.message_type() == Some(MessageType::Inform);
         // Options alone are for everyone on the wire, in no range as well.
         let on_wire = || self.settings.links[ctx.link].addresses.iter().any(|net| net.contains(&address));

@@ -284,6 +284,24 @@ fn the_guides_chain_is_given_by_what_the_client_says() {
 }
 
 #[test]
+fn who_has_an_address_may_give_it_back_when_it_is_somebody_elses_by_now() {
+    for kind in [7, 4] {
+        let mut bench = Bench::new(guide());
+        let address = bench.boots(mac(1));
+        let reserved = Host { hardware: vec![mac(7).into()], address: Some(address), ..Host::default() };
+        bench.engine.reconfigure(Dhcp { hosts: Hosts::new([reserved]), ..guide() });
+        let gives_back = |who| {
+            let mut octets = message(who, &[(53, &[kind]), (54, &SERVER.octets()), (50, &address.octets())]);
+            octets[12..16].copy_from_slice(&address.octets());
+            octets
+        };
+        assert!(bench.hears(&gives_back(mac(2))).ignored().contains("does not hold"));
+        let steps = bench.hears(&gives_back(mac(1))).steps;
+        assert!(matches!(steps[..], [Step::DhcpRelease { .. } | Step::DhcpDecline { .. }]), "{steps:?}");
+    }
+}
+
+#[test]
 fn a_reservation_is_for_its_machine_alone() {
     let reserved =
         Host { hardware: vec![mac(7).into()], address: Some(host(200)), name: Some("db1".into()), ..Host::default() };
