@@ -238,7 +238,7 @@ fn judge(name: &str, found: &[Difference], allowed: &[Allowed], throughout: &[Al
 
 /// Ends both, and compares what they leave.
 fn lease_files(mut theirs: Side, mut ours: Side) -> Option<Difference> {
-    [&mut theirs, &mut ours].map(|side| drop(side.stop()));
+    [&mut theirs, &mut ours].into_iter().for_each(|side| drop(side.stop()));
     let (theirs, ours) = (theirs.leases(), ours.leases());
     let same = theirs.len() == ours.len()
         && theirs.iter().zip(&ours).all(|((address, (end, line)), (other_address, (other_end, other_line)))| {

@@ -1,11 +1,12 @@
 //! One server in a network of its own, with clients' sockets at the other ends of its cables.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mac::Mac;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -229,18 +230,12 @@ impl Side {
 
     /// Waits until the server's log says something of this machine that is wanted.
     fn await_line(&mut self, mac: &Mac, is_wanted: impl Fn(&str) -> bool) {
-        let (end, mac) = (Instant::now() + ANSWERS_WITHIN, mac.to_string());
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            let server = self.server.as_mut().expect("it runs");
-            let Some(line) = server.complaint_within(left) else { break };
-            let is_it = line.contains(&mac) && is_wanted(&line);
-            self.said.push(line);
-            if is_it {
-                return;
-            }
-        }
-        let err = self.stop().err;
-        panic!("{:?} says nothing of {mac}:\n{err}", self.which);
+        let (mac, said) = (mac.to_string(), RefCell::new(&mut self.said));
+        let server = self.server.as_mut().expect("it runs");
+        server.next_complaint(|line| {
+            said.borrow_mut().push(line.to_owned());
+            (line.contains(&mac) && is_wanted(line)).then_some(())
+        });
     }
 
     fn send(&mut self, cable: &str, message: &Message, port: u16) {

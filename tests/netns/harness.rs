@@ -220,13 +220,6 @@ impl Program {
         next(&self.err, &mut self.seen, pick).unwrap_or_else(|why| panic!("it {why} after {}", self.seen.join("\n")))
     }
 
-    /// The next line of its error output, if one comes within this time.
-    pub fn complaint_within(&mut self, limit: Duration) -> Option<String> {
-        let line = self.err.recv_timeout(limit).ok()?;
-        self.seen.push(line.clone());
-        Some(line)
-    }
-
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

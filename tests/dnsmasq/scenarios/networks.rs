@@ -319,7 +319,7 @@ fn interfaces_that_come_later() {
         "dhcp-sequential-ip",
     ];
     let with = |name, lines: &[&'static str]| {
-        let is_bound = lines[0] == "bind-interfaces";
+        let is_bound = lines == ["bind-interfaces", "interface=net"];
         let unless_bound = |group: Group| if is_bound { group.unheard() } else { group };
         let group = Group::new(name, &[&ranges[..], lines].concat()).names_no_interfaces().any_address(ONE_TO_MANY);
         let group = group
