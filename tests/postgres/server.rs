@@ -17,7 +17,9 @@ const NOBODY: u32 = 65534;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs the server until our end of its standard input is closed, which it is when we end, however we do. Unless it was
 /// told to keep them, it then removes its folders: nothing else does for a server that a static variable holds.
-const KEEPER: &str = r#"folder=$1 sockets=$2; shift 2; "$@" </dev/null & server=$!; read -r keep
+///
+/// Its own standard error is closed: what is left of that is the server's, and ends with it.
+const KEEPER: &str = r#"folder=$1 sockets=$2; shift 2; "$@" </dev/null & server=$!; exec 2>/dev/null; read -r keep
 kill -QUIT $server 2>/dev/null; wait $server; [ "$keep" = keep ] || rm -rf "$folder" "$sockets""#;
 
 pub struct Server {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
 use super::PostgresSettings;
@@ -167,21 +167,31 @@ impl Session {
         let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&self.name, &now, &margin];
         parameters.extend(columns.parameters());
         let rows = within(self.client.query(&self.change, &parameters)).await?;
-        let mut verdicts = vec![None; batch.len()];
-        for row in &rows {
-            let done: bool = row.get(1);
-            let place =
-                usize::try_from(row.get::<_, i64>(0)).ok().and_then(|place| verdicts.get_mut(place.wrapping_sub(1)));
+        let verdicts = self.verdicts(&rows, batch.len());
+        // They are carried out, and nothing is known of them: the next connection learns it.
+        verdicts.map_err(|fault| Failed { fault, lost: true })
+    }
+
+    fn verdicts(&mut self, rows: &[Row], count: usize) -> Result<Vec<Verdict>, Fault> {
+        let mut verdicts = vec![None; count];
+        for row in rows {
+            let (place, done): (i64, bool) = (cell(row, 0)?, cell(row, 1)?);
             // Nothing stands there when the address has no row: then the first of the columns is null.
-            let is_empty = row.get::<_, Option<IpAddr>>(2).is_none();
-            let standing = (!done && !is_empty).then(|| rows::read(row, 2, self.skew)).transpose();
-            let standing = standing.map_err(|why| Failed { fault: unreadable(why), lost: false })?;
-            *place.expect("lanboot.change numbers the changes from 1") = Some(Verdict { done, standing });
+            let is_empty = cell::<Option<IpAddr>>(row, 2)?.is_none();
+            let standing =
+                (!done && !is_empty).then(|| rows::read(row, 2, self.skew)).transpose().map_err(unreadable)?;
+            let slot = usize::try_from(place).ok().and_then(|place| verdicts.get_mut(place.wrapping_sub(1)));
+            let slot = slot.ok_or_else(|| strange(&format!("it answers change {place} of {count}")))?;
+            *slot = Some(Verdict { done, standing });
         }
         if let Some(row) = rows.first() {
-            self.told = (row.get(11), Instant::now());
+            self.told = (cell(row, 11)?, Instant::now());
         }
-        Ok(verdicts.into_iter().map(|verdict| verdict.expect("lanboot.change answers each change")).collect())
+        let unanswered = verdicts.iter().filter(|verdict| verdict.is_none()).count();
+        match verdicts.into_iter().collect() {
+            Some(verdicts) => Ok(verdicts),
+            None => Err(strange(&format!("it leaves {unanswered} of {count} changes unanswered"))),
+        }
     }
 
     /// Notes that this host's clock, or the database's, was set since. `true`: all that was read before is to be read again.
@@ -291,6 +301,20 @@ fn trust(about: &Row) -> Result<(), Fault> {
         return Err(Fault::new(format!("has the encoding {encoding}, in which not every host name can be kept"), fix));
     }
     Ok(())
+}
+
+/// A column of the answer of `lanboot.change`.
+fn cell<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, Fault> {
+    row.try_get(at).map_err(|error| strange(&error.to_string()))
+}
+
+/// The function in the database is not the one that our migrations made.
+fn strange(why: &str) -> Fault {
+    Fault::new(
+        format!("has another function lanboot.change in its schema than this lanboot made: {why}"),
+        "restore the schema lanboot from a backup; or, as its owner, when nobody serves from it: drop schema lanboot cascade, \
+         then lanboot leases migrate, which makes it anew without any lease",
+    )
 }
 
 fn unreadable(why: String) -> Fault {

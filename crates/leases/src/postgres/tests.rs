@@ -263,18 +263,38 @@ fn a_database_that_is_killed_and_started_again_loses_nothing_and_is_found_again(
 }
 
 #[test]
+fn a_function_in_the_database_that_is_not_ours_is_told_with_its_remedy() {
+    let with = |place: &str, ok: &str| {
+        let name = database(shared());
+        migrate_postgres(&settings(shared(), &name), true).unwrap();
+        let (other, name_of) = (format!("{place}, {ok}"), "pg_get_functiondef('lanboot.change'::regproc)");
+        let replace = format!("replace({name_of}, 'asked.place, asked.ok', '{other}')");
+        shared().sql(&name, &format!("do $$ begin execute {replace}; end $$"));
+        let mut store = open(shared(), &name);
+        let error = give(&mut store, grant(A, 1, 600)).unwrap_err().to_string();
+        assert!(error.contains("another function lanboot.change"), "{error}");
+        assert!(error.contains("fix: restore the schema lanboot"), "{error}");
+        // It may have been carried out: the next connection knows.
+        wait_for(|| store.news().into_iter().find(|record| record.address == A));
+        let error = give(&mut store, grant(B, 2, 600)).unwrap_err().to_string();
+        error.lines().next().unwrap().to_owned()
+    };
+    assert!(with("asked.place + 100", "asked.ok").ends_with("it answers change 101 of 1"));
+    assert!(with("asked.place", "null::boolean").contains("made: error"));
+}
+
+#[test]
 fn a_fault_of_the_thread_is_told_and_nobody_waits_for_ever() {
     let name = database(shared());
-    migrate_postgres(&settings(shared(), &name), true).unwrap();
-    // Answers to changes that nobody asked for break what the thread relies on.
-    shared().sql(
-        &name,
-        "do $$ begin execute replace(pg_get_functiondef('lanboot.change'::regproc), 'asked.place, asked.ok', \
-         'asked.place + 100, asked.ok'); end $$",
-    );
     let mut store = open(shared(), &name);
+    // What the thread relies on when it connects again is not so any more.
+    shared().sql(&name, "alter table lanboot.migrations alter column number type bigint");
+    let ours = "datname = current_database() and pid <> pg_backend_pid()";
+    shared().sql(&name, &format!("select pg_terminate_backend(pid) from pg_stat_activity where {ours}"));
     for _ in 0..2 {
-        let error = give(&mut store, grant(A, 1, 600)).unwrap_err().to_string();
-        assert!(error.contains("by a fault of lanboot's own"), "{error}");
+        wait_for(|| {
+            let error = give(&mut store, grant(A, 1, 600)).unwrap_err().to_string();
+            error.contains("by a fault of lanboot's own").then_some(())
+        });
     }
 }
