@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use tftp::{Mode, Packet, Request};
 
 use crate::Result;
@@ -18,8 +18,6 @@ use crate::bed::Bed;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// So often in a row; then the server is gone.
 const TRIES: u32 = 10;
-/// Taken with one system call.
-const BATCH: usize = 64;
 const DATAGRAM: usize = 2048;
 /// Datagrams of one send, which the kernel hands over as they were sent.
 const RUN: usize = 65_536;
@@ -64,14 +62,9 @@ pub fn fetch(bed: &Bed, asks: &[Ask<'_>]) -> Result<Vec<Fetched>> {
         // within the server's processor time.
         setsockopt(&socket, sockopt::UdpGroSegment, &true)?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
-        if alone {
-            // It waits in the call that receives: one call less for each block.
-            socket.set_nonblocking(false)?;
-            socket.set_read_timeout(Some(CLIENT_TIMEOUT))?;
-        }
         clients.push(Client::new(*ask, socket));
     }
-    let mut mailbag = Mailbag::new(if alone { MsgFlags::MSG_WAITFORONE } else { MsgFlags::MSG_DONTWAIT });
+    let mut mailbag = Mailbag::new();
     for client in &mut clients {
         client.ask(bed.subnet.server)?;
     }
@@ -79,6 +72,8 @@ pub fn fetch(bed: &Bed, asks: &[Ask<'_>]) -> Result<Vec<Fetched>> {
     let mut looked_at_clocks = Instant::now();
     let mut left = clients.len();
     while left > 0 {
+        // One alone looks for packets again and again, as firmware does, which has nothing else to do: a sleep would measure
+        // how long this computer takes to wake up.
         let ready = if alone { 1 } else { epoll.wait(&mut events, EpollTimeout::from(50u8))? };
         for event in &events[..ready] {
             let client = &mut clients[event.data() as usize];
@@ -172,15 +167,18 @@ impl<'a> Client<'a> {
             }
             return Ok(());
         }
-        for datagram in mailbag.fill(self.socket.as_raw_fd())? {
+        let mut taken = Vec::new();
+        for datagram in mailbag.take(self.socket.as_raw_fd())? {
             if self.fetched.is_none() && !self.is_lost() {
-                self.take(datagram)?;
+                taken.extend(self.take(datagram)?);
             }
         }
-        Ok(())
+        // Last, when what it owes the server has been sent.
+        self.compare(&taken)
     }
 
-    fn take(&mut self, datagram: &[u8]) -> Result<()> {
+    /// Returns file data that is new, and where it belongs.
+    fn take<'d>(&mut self, datagram: &'d [u8]) -> Result<Option<(usize, &'d [u8])>> {
         match Packet::parse(datagram)? {
             Packet::Oack(options) if self.blocks == 0 => {
                 for (name, value) in options {
@@ -190,21 +188,31 @@ impl<'a> Client<'a> {
                         _ => {}
                     }
                 }
-                self.acknowledge()
+                self.acknowledge()?;
             }
             Packet::Data { block, octets } => {
                 self.packets += 1;
-                if block != (self.blocks + 1) as u16 { self.complain() } else { self.take_block(octets) }
+                if block == (self.blocks + 1) as u16 {
+                    let at = self.octets;
+                    self.take_block(octets)?;
+                    return Ok(Some((at, octets)));
+                }
+                self.complain()?;
             }
-            Packet::Error { code, message } => Err(format!("the server says: {code}, {message}").into()),
-            _ => Ok(()),
+            Packet::Error { code, message } => return Err(format!("the server says: {code}, {message}").into()),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn compare(&self, taken: &[(usize, &[u8])]) -> Result<()> {
+        match taken.iter().find(|(at, octets)| self.ask.content.get(*at..*at + octets.len()) != Some(*octets)) {
+            None => Ok(()),
+            Some((at, _)) => Err(format!("the block at octet {at} is not what the file holds").into()),
         }
     }
 
     fn take_block(&mut self, octets: &[u8]) -> Result<()> {
-        if self.ask.content.get(self.octets..self.octets + octets.len()) != Some(octets) {
-            return Err(format!("block {} is not what the file holds", self.blocks + 1).into());
-        }
         self.blocks += 1;
         self.octets += octets.len();
         self.since_ack += 1;
@@ -270,36 +278,32 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Room for many datagrams, which one system call fills.
+/// Room for the datagrams that were sent at once.
 struct Mailbag {
-    room: Vec<Vec<u8>>,
-    headers: MultiHeaders<()>,
-    flags: MsgFlags,
+    room: Vec<u8>,
+    control: Vec<u8>,
 }
 
 impl Mailbag {
-    fn new(flags: MsgFlags) -> Mailbag {
-        let headers = MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(i32)));
-        Mailbag { room: vec![vec![0; RUN]; BATCH], headers, flags }
+    fn new() -> Mailbag {
+        Mailbag { room: vec![0; RUN], control: nix::cmsg_space!(i32) }
     }
 
     /// The datagrams; none when there are none.
-    fn fill(&mut self, socket: RawFd) -> Result<impl Iterator<Item = &[u8]>> {
-        let mut slices: Vec<_> = self.room.iter_mut().map(|run| [IoSliceMut::new(run)]).collect();
-        let mut runs: Vec<(usize, usize)> = Vec::with_capacity(BATCH);
-        match recvmmsg(socket, &mut self.headers, &mut slices, self.flags, None) {
-            Ok(received) => {
-                for message in received {
+    fn take(&mut self, socket: RawFd) -> Result<impl Iterator<Item = &[u8]>> {
+        let mut slices = [IoSliceMut::new(&mut self.room)];
+        let (octets, segment) =
+            match recvmsg::<()>(socket, &mut slices, Some(&mut self.control), MsgFlags::MSG_DONTWAIT) {
+                Ok(message) => {
                     let segment = message.cmsgs()?.find_map(|control| match control {
                         ControlMessageOwned::UdpGroSegments(octets) => usize::try_from(octets).ok(),
                         _ => None,
                     });
-                    runs.push((message.bytes, segment.unwrap_or(message.bytes).max(1)));
+                    (message.bytes, segment.unwrap_or(message.bytes))
                 }
-            }
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(self.room.iter().zip(runs).flat_map(|(run, (octets, segment))| run[..octets].chunks(segment)))
+                Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => (0, 0),
+                Err(error) => return Err(error.into()),
+            };
+        Ok(self.room[..octets].chunks(segment.max(1)))
     }
 }

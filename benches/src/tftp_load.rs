@@ -69,7 +69,7 @@ impl TftpLoad {
             }
             let before = server.processor_time()?;
             let fetched = fetch(&self.bed, &[ask])?;
-            let used = (server.processor_time()? - before).as_secs_f64();
+            let used = server.processor_time()?.saturating_sub(before).as_secs_f64();
             if !fetched[0].whole || fetched[0].windowsize != ask.windowsize {
                 return Err(format!("{name}: {:?}", fetched[0]).into());
             }
@@ -94,7 +94,7 @@ impl TftpLoad {
             let (before, start) = (server.processor_time()?, Instant::now());
             let fetched = fetch(&self.bed, &asks)?;
             let took = start.elapsed();
-            let used = (server.processor_time()? - before).as_secs_f64() * 1e3 / count as f64;
+            let used = server.processor_time()?.saturating_sub(before).as_secs_f64() * 1e3 / count as f64;
             let times = self::times(&fetched);
             let (first, last) = (times[0].as_secs_f64(), times[times.len() - 1].as_secs_f64());
             table.add(&format!("90 kB to {count} at once, to the last, ms"), program, millis(took));
