@@ -11,6 +11,7 @@ mod shelf;
 mod source;
 mod text;
 mod tree;
+mod watch;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -208,6 +208,12 @@ impl Transfer {
         self.next_run().map(Transmit::Data)
     }
 
+    /// What is sent next if nothing gets lost, for reading ahead.
+    pub fn upcoming(&self) -> Option<Run> {
+        let last = self.blocks.min(self.sent + u64::from(self.agreed.windowsize));
+        (self.outcome.is_none() && self.sent < last).then(|| self.run(self.sent, last))
+    }
+
     /// When to call [`Transfer::handle_timeout`]; `None` once it has ended.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.outcome.is_none().then(|| self.resend_at.min(self.moved_at + self.patience))
@@ -306,7 +312,6 @@ impl Transfer {
 
     /// From where to resume to the end of the window; `None`: all of that is on its way already.
     fn next_run(&mut self) -> Option<Run> {
-        let blksize = u64::from(self.agreed.blksize);
         let first = self.resume;
         let last = self.blocks.min(self.acked + u64::from(self.agreed.windowsize));
         if first >= last {
@@ -316,14 +321,20 @@ impl Transfer {
         self.sent_before = self.sent;
         self.sent = self.sent.max(last);
         self.resume = self.sent;
-        Some(Run {
+        Some(self.run(first, last))
+    }
+
+    /// The blocks after `first`, up to `last`.
+    fn run(&self, first: u64, last: u64) -> Run {
+        let blksize = u64::from(self.agreed.blksize);
+        Run {
             first_block: (first + 1) as u16,
             blocks: (last - first) as u32,
             block_octets: self.agreed.blksize,
             offset: first * blksize,
             settled: self.acked * blksize,
             octets: (self.size.min(last * blksize) - first * blksize) as usize,
-        })
+        }
     }
 
     fn hung_up(&self, code: ErrorCode, message: &str) -> Outcome {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use config::TransferPorts;
 use journal::{Protocol, Step};
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::EventFd;
 use tftp::{Arrival, ErrorCode, Packet, Request, Run};
 
@@ -19,7 +19,8 @@ use super::helpers::Helpers;
 use super::link::Link;
 use super::session::{self, Next, Opened};
 use super::sessions::{Key, Sessions, Stage};
-use super::source::Source;
+use super::source::{Held, Source};
+use super::watch::Watch;
 
 /// RFC 2347 has requests fit into 512 octets; some clients write long paths. What is longer is cut, and may be.
 const DATAGRAM_OCTETS: usize = 2048;
@@ -43,6 +44,7 @@ enum Answer {
 pub struct Attendant {
     service: Arc<Service>,
     epoll: Epoll,
+    watch: Watch,
     /// Kept open for as long as the epoll set knows it.
     _stop: Arc<EventFd>,
     helpers: Helpers<Answer>,
@@ -53,7 +55,9 @@ pub struct Attendant {
     /// The door is closed until then.
     closed_until: Option<Instant>,
     buffer: [u8; DATAGRAM_OCTETS],
-    scratch: Vec<u8>,
+    /// File data of the session that was served last.
+    scratch: Held,
+    served_last: Option<Key>,
 }
 
 impl Attendant {
@@ -68,6 +72,7 @@ impl Attendant {
         Ok(Attendant {
             service,
             epoll,
+            watch: Watch::default(),
             _stop: stop,
             helpers,
             clients: Clients::default(),
@@ -75,7 +80,8 @@ impl Attendant {
             was_full: false,
             closed_until: None,
             buffer: [0; DATAGRAM_OCTETS],
-            scratch: Vec::new(),
+            scratch: Held::default(),
+            served_last: None,
         })
     }
 
@@ -83,7 +89,8 @@ impl Attendant {
     pub fn attend(mut self) -> io::Result<()> {
         let mut events = [EpollEvent::empty(); EVENTS_AT_ONCE];
         loop {
-            let count = match self.epoll.wait(&mut events, self.patience()) {
+            let next = [self.sessions.next_alarm(), self.closed_until].into_iter().flatten().min();
+            let count = match self.watch.wait(&self.epoll, &mut events, next) {
                 Err(Errno::EINTR) => 0,
                 result => result?,
             };
@@ -97,15 +104,6 @@ impl Attendant {
             }
             self.look_at_clock(Instant::now())?;
         }
-    }
-
-    /// Until the next alarm, in whole milliseconds, rather later than earlier.
-    fn patience(&self) -> EpollTimeout {
-        let next = [self.sessions.next_alarm(), self.closed_until].into_iter().flatten().min();
-        next.map_or(EpollTimeout::NONE, |at| {
-            let left = at.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
-            EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
-        })
     }
 
     fn look_at_clock(&mut self, now: Instant) -> io::Result<()> {
@@ -277,8 +275,18 @@ impl Attendant {
     /// Sends what a transfer has to send, and sees to what it needs next.
     fn advance(&mut self, key: Key) {
         let Some(session) = self.sessions.going(key) else { return };
+        let is_same = self.served_last.replace(key) == Some(key);
+        if !is_same {
+            self.scratch.clear();
+        }
         match session.advance(&mut self.scratch) {
-            Next::Wait(at) => self.sessions.set_alarm(key, at),
+            Next::Wait(at) => {
+                // Where clients take turns, what is read ahead for one would make way for the next.
+                if is_same {
+                    session.read_ahead(&mut self.scratch);
+                }
+                self.sessions.set_alarm(key, at);
+            }
             Next::Fetch(source, run) => self.fetch(key, source, run),
             Next::End(step) => self.end(key, step),
         }

@@ -10,7 +10,7 @@ use tftp::{ErrorCode, Limits, Outcome, Packet, Request, Run, Transfer, Transmit}
 
 use super::Service;
 use super::link::Link;
-use super::source::Source;
+use super::source::{Held, Source};
 use crate::files::{FileError, Found};
 
 /// A request that comes again this soon after the client was last heard is the network's repetition, not the client's.
@@ -174,8 +174,8 @@ impl Session {
         self.failed(service, &Failure::Socket(error))
     }
 
-    /// Sends all that is to be sent. `scratch`: room for file data.
-    pub fn advance(&mut self, scratch: &mut Vec<u8>) -> Next {
+    /// Sends all that is to be sent. `scratch`: room for file data, which holds none of other sessions.
+    pub fn advance(&mut self, scratch: &mut Held) -> Next {
         while let Some(transmit) = self.next_transmit() {
             let sent = match transmit {
                 Transmit::Packet(packet) => self.link.send(&packet),
@@ -197,6 +197,13 @@ impl Session {
         match (self.transfer.poll_timeout(), self.transfer.outcome()) {
             (Some(deadline), _) => Next::Wait(deadline),
             (None, outcome) => Next::End(self.told(outcome.expect("a transfer without a timer has ended"))),
+        }
+    }
+
+    /// Reads what is to be sent next, while its client has yet to answer.
+    pub fn read_ahead(&self, scratch: &mut Held) {
+        if let Some(run) = self.transfer.upcoming() {
+            self.source.read_ahead(&run, scratch);
         }
     }
 

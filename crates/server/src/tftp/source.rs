@@ -34,8 +34,13 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Pieces {
     file: File,
-    /// Octets that were read, and where they begin.
-    held: Vec<u8>,
+    held: Held,
+}
+
+/// Octets of a file that were read, and where in it they begin.
+#[derive(Debug, Default)]
+pub struct Held {
+    octets: Vec<u8>,
     start: u64,
 }
 
@@ -59,12 +64,13 @@ impl Source {
                 let size = octets.len() as u64;
                 (Source::Shelved(octets), size)
             }
-            None => (Source::File(Pieces { file, held: Vec::new(), start: 0 }), size),
+            None => (Source::File(Pieces { file, held: Held::default() }), size),
         })
     }
 
-    /// The file data of a run, if the disk need not be waited for. `scratch`: room for it, for as long as it is needed.
-    pub fn octets<'a>(&'a mut self, run: &Run, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    /// The file data of a run, if the disk need not be waited for. `scratch`: room for long runs, with nothing in it but
+    /// what was read of this source.
+    pub fn octets<'a>(&'a mut self, run: &Run, scratch: &'a mut Held) -> Option<&'a [u8]> {
         let whole = |octets: &'a [u8]| octets.get(run.offset as usize..run.offset as usize + run.octets);
         match self {
             Source::Made(octets) => whole(octets),
@@ -72,6 +78,16 @@ impl Source {
             Source::File(pieces) => pieces.octets(run, scratch),
             Source::Text(text) => text.held(run.offset, run.octets),
             Source::Away => None,
+        }
+    }
+
+    /// Reads a long run before it is to be sent, as long as the disk need not be waited for.
+    pub fn read_ahead(&self, run: &Run, scratch: &mut Held) {
+        if let Source::File(pieces) = self
+            && run.octets >= HELD
+            && pieces.held.get(run).or(scratch.get(run)).is_none()
+        {
+            scratch.read_cached(&pieces.file, run.offset, run.octets);
         }
     }
 
@@ -89,43 +105,56 @@ impl Source {
 }
 
 impl Pieces {
-    fn octets<'a>(&'a mut self, run: &Run, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        if run.octets >= HELD && self.place_of(run).is_none() {
-            self.held = Vec::new();
-            if scratch.len() < run.octets {
-                scratch.resize(run.octets, 0);
+    fn octets<'a>(&'a mut self, run: &Run, scratch: &'a mut Held) -> Option<&'a [u8]> {
+        let (held, octets) = match run.octets < HELD || self.held.get(run).is_some() {
+            true => (&mut self.held, HELD),
+            false => {
+                self.held = Held::default();
+                (scratch, run.octets)
             }
-            let room = &mut scratch[..run.octets];
-            return (read_cached(&self.file, room, run.offset) == run.octets).then_some(room);
+        };
+        if held.get(run).is_none() {
+            held.read_cached(&self.file, run.offset, octets);
         }
-        if self.place_of(run).is_none() {
-            self.held.resize(HELD, 0);
-            self.start = run.offset;
-            let octets = read_cached(&self.file, &mut self.held, run.offset);
-            self.held.truncate(octets);
-        }
-        self.place_of(run).map(|from| &self.held[from..from + run.octets])
-    }
-
-    fn place_of(&self, run: &Run) -> Option<usize> {
-        let from = usize::try_from(run.offset.checked_sub(self.start)?).ok()?;
-        (from + run.octets <= self.held.len()).then_some(from)
+        held.get(run)
     }
 
     fn fetch(&mut self, run: &Run) -> io::Result<()> {
-        self.held.resize(run.octets.max(READ_AHEAD), 0);
-        self.start = run.offset;
+        let Held { octets, start } = &mut self.held;
+        octets.resize(run.octets.max(READ_AHEAD), 0);
+        *start = run.offset;
         let mut filled = 0;
-        while filled < self.held.len() {
-            match self.file.read_at(&mut self.held[filled..], run.offset + filled as u64) {
+        while filled < octets.len() {
+            match self.file.read_at(&mut octets[filled..], run.offset + filled as u64) {
                 Ok(0) => break,
-                Ok(octets) => filled += octets,
+                Ok(more) => filled += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.held.truncate(filled);
+        octets.truncate(filled);
         if filled < run.octets { Err(became_shorter()) } else { Ok(()) }
+    }
+}
+
+impl Held {
+    /// The file data of a run; `None` when it is not all here.
+    fn get(&self, run: &Run) -> Option<&[u8]> {
+        let from = usize::try_from(run.offset.checked_sub(self.start)?).ok()?;
+        self.octets.get(from..from + run.octets)
+    }
+
+    /// Reads so many octets from `start` on instead of what is here; nothing, where the disk would have to be waited for.
+    fn read_cached(&mut self, file: &File, start: u64, octets: usize) {
+        self.octets.resize(octets, 0);
+        self.start = start;
+        let read = read_cached(file, &mut self.octets, start);
+        self.octets.truncate(read);
+    }
+
+    /// Forgets them, and keeps the room.
+    pub fn clear(&mut self) {
+        self.octets.clear();
     }
 }
 
@@ -178,7 +207,7 @@ mod tests {
     }
 
     fn read(source: &mut Source, run: &Run) -> io::Result<Vec<u8>> {
-        let mut scratch = Vec::new();
+        let mut scratch = Held::default();
         if source.octets(run, &mut scratch).is_none() {
             source.fetch(run)?;
         }
@@ -201,12 +230,25 @@ mod tests {
     #[test]
     fn what_a_helper_fetched_is_there_to_its_end() {
         let written = Written::new("fetched", 300_001);
-        let (mut source, mut scratch) = (written.source(), Vec::new());
+        let (mut source, mut scratch) = (written.source(), Held::default());
         source.fetch(&run(1000, 10)).unwrap();
-        let Source::File(Pieces { held, .. }) = &source else { panic!("{source:?}") };
+        let Source::File(Pieces { held: Held { octets: held, .. }, .. }) = &source else { panic!("{source:?}") };
         assert_eq!(held.len(), READ_AHEAD);
         assert!(source.octets(&run(1000, READ_AHEAD), &mut scratch) == Some(&written.1[1000..1000 + READ_AHEAD]));
-        assert!(scratch.is_empty(), "no need to read it again");
+        assert!(scratch.octets.is_empty(), "no need to read it again");
+    }
+
+    #[test]
+    fn a_long_run_that_was_read_ahead_is_there_and_a_short_one_takes_no_room() {
+        let written = Written::new("ahead", 300_001);
+        let (mut source, mut scratch) = (written.source(), Held::default());
+        source.read_ahead(&run(0, HELD - 1), &mut scratch);
+        assert_eq!(scratch.octets.capacity(), 0);
+        source.read_ahead(&run(1000, HELD), &mut scratch);
+        let Source::File(Pieces { file, .. }) = &mut source else { panic!("{source:?}") };
+        *file = File::open("/dev/null").unwrap();
+        assert!(source.octets(&run(1000, HELD), &mut scratch) == Some(&written.1[1000..1000 + HELD]));
+        assert!(source.octets(&run(1001, HELD), &mut scratch).is_none(), "it has to be read");
     }
 
     #[test]
@@ -232,10 +274,10 @@ mod tests {
     #[test]
     fn short_runs_hold_little() {
         let written = Written::new("little", 300_001);
-        let (mut source, mut scratch) = (written.source(), Vec::new());
+        let (mut source, mut scratch) = (written.source(), Held::default());
         for offset in (0..300_000).step_by(512) {
             source.octets(&run(offset, 512.min(300_001 - offset)), &mut scratch);
-            let Source::File(Pieces { held, .. }) = &source else { panic!("{source:?}") };
+            let Source::File(Pieces { held: Held { octets: held, .. }, .. }) = &source else { panic!("{source:?}") };
             assert!(held.capacity() <= HELD, "{}", held.capacity());
         }
     }

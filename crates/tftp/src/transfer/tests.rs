@@ -125,6 +125,20 @@ fn a_window_is_one_run_and_the_last_may_be_smaller() {
 }
 
 #[test]
+fn what_is_upcoming_is_what_the_next_whole_window_brings() {
+    let now = Instant::now();
+    let mut transfer = begin(now, 512 * 9 + 1, &[("windowsize", "4")]);
+    transfer.poll_transmit();
+    for (block, octets) in [(0, 2048), (4, 2048), (8, 513)] {
+        let upcoming = transfer.upcoming().expect("there is more");
+        assert_eq!(upcoming.octets, octets);
+        ack(&mut transfer, now, block);
+        assert_eq!(transfer.poll_transmit(), Some(Transmit::Data(Run { settled: upcoming.offset, ..upcoming })));
+    }
+    assert_eq!(transfer.upcoming(), None);
+}
+
+#[test]
 fn an_ack_inside_the_window_resumes_after_it() {
     let now = Instant::now();
     let mut transfer = begin(now, 512 * 100, &[("windowsize", "4")]);
