@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use config::Ports;
 use dhcp::v4::{Destination, Reply};
 use ipnet::Ipv4Net;
+use mac::Mac;
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -18,6 +19,9 @@ use super::{Interface, OpenError};
 /// takes about 1.3 kB of it, and the kernel counts it twice. Without it the kernel holds about 160 and drops the rest, whose
 /// machines ask again only after seconds.
 const RECEIVE_OCTETS: usize = 8 << 20;
+
+/// What every link and every client takes in one piece (RFC 791 section 3.1), headers aside.
+const ALWAYS_WHOLE: usize = 576 - 28;
 
 /// Replies that leave with one system call, from one socket at a time.
 pub(crate) struct Outbox {
@@ -82,17 +86,23 @@ impl DhcpSocket {
     pub(crate) fn put(&self, reply: Reply, out: &mut Outbox) -> io::Result<usize> {
         let to = match reply.to {
             Destination::Relay(to) | Destination::Unicast(to) => self.by_our_ports(to),
-            Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, self.ports.client),
-            Destination::Hardware { mac, address } => {
-                let from = (self.interface.mac, self.source(address), self.ports.server);
-                udp(out.frames.next(), from, (mac, address, self.ports.client), &reply.octets);
-                out.frames.push(Way::Bound);
-                return if out.frames.is_full() { self.send(out) } else { Ok(0) };
+            // The kernel would hand a copy of a broadcast datagram to ourselves, at the price of a request.
+            Destination::Broadcast if reply.octets.len() <= ALWAYS_WHOLE => {
+                return self.frame(Mac::BROADCAST, Ipv4Addr::BROADCAST, &reply.octets, out);
             }
+            Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, self.ports.client),
+            Destination::Hardware { mac, address } => return self.frame(mac, address, &reply.octets, out),
         };
         *out.datagrams.next() = reply.octets;
         out.datagrams.push(Way::From { interface: self.interface.index, address: self.source(*to.ip()), to });
         if out.datagrams.is_full() { self.send(out) } else { Ok(0) }
+    }
+
+    fn frame(&self, mac: Mac, address: Ipv4Addr, octets: &[u8], out: &mut Outbox) -> io::Result<usize> {
+        let from = (self.interface.mac, self.source(address), self.ports.server);
+        udp(out.frames.next(), from, (mac, address, self.ports.client), octets);
+        out.frames.push(Way::Bound);
+        if out.frames.is_full() { self.send(out) } else { Ok(0) }
     }
 
     /// Lets all that was put go. Returns how many went.
