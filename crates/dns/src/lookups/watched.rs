@@ -14,8 +14,14 @@ const BOOT: Duration = Duration::from_secs(30 * 60);
 const MACHINES: usize = 4096;
 const LOOKUPS: usize = 512;
 
+/// How often those whose time is over are forgotten, where there are too many.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
-pub(crate) struct Watched(HashMap<IpAddr, Watch>);
+pub(crate) struct Watched {
+    clients: HashMap<IpAddr, Watch>,
+    swept: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Watch {
@@ -26,19 +32,22 @@ struct Watch {
 
 impl Watched {
     pub fn watch(&mut self, now: Instant, client: IpAddr) {
-        self.0.retain(|_, watch| watch.until > now);
-        if self.0.len() < MACHINES || self.0.contains_key(&client) {
-            self.0.insert(client, Watch { until: now + BOOT, told: HashSet::new() });
+        if self.clients.len() >= MACHINES && self.swept.is_none_or(|swept| swept + SWEEP_EVERY <= now) {
+            self.swept = Some(now);
+            self.clients.retain(|_, watch| watch.until > now);
+        }
+        if self.clients.len() < MACHINES || self.clients.contains_key(&client) {
+            self.clients.insert(client, Watch { until: now + BOOT, told: HashSet::new() });
         }
     }
 
     pub fn is_watched(&self, now: Instant, client: IpAddr) -> bool {
-        !self.0.is_empty() && self.0.get(&client).is_some_and(|watch| watch.until > now)
+        !self.clients.is_empty() && self.clients.get(&client).is_some_and(|watch| watch.until > now)
     }
 
     /// Whether this is news of a client that is watched.
     pub fn is_news(&mut self, now: Instant, client: IpAddr, name: &Name, kind: Rtype, outcome: &Outcome) -> bool {
-        let Some(watch) = self.0.get_mut(&client).filter(|watch| watch.until > now) else { return false };
+        let Some(watch) = self.clients.get_mut(&client).filter(|watch| watch.until > now) else { return false };
         let mut hasher = DefaultHasher::new();
         (name, kind.to_int(), std::mem::discriminant(outcome)).hash(&mut hasher);
         watch.told.len() < LOOKUPS && watch.told.insert(hasher.finish())

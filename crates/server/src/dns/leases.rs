@@ -19,6 +19,7 @@ pub(crate) struct Names {
     orders: Orders,
     /// For the domains of machines of which no request was heard.
     dhcp: config::Dhcp,
+    /// Those that have a name. The others, mostly all, are of no interest here.
     known: HashMap<Ipv4Addr, Known>,
     by_key: HashMap<ClientKey, Ipv4Addr>,
     by_name: HashMap<(Name, Option<Name>), Ipv4Addr>,
@@ -26,7 +27,7 @@ pub(crate) struct Names {
 
 struct Known {
     key: ClientKey,
-    name: Option<(Name, Option<Name>)>,
+    name: (Name, Option<Name>),
 }
 
 impl Names {
@@ -35,29 +36,29 @@ impl Names {
     }
 
     pub fn take(&mut self, change: LeaseChange) {
-        let now = (wall(), Instant::now());
         match change {
             LeaseChange::Known(mut records) => {
-                records.retain(|record| record.is_active(now.0));
+                let now = wall();
+                records.retain(|record| record.is_active(now));
                 // Of two that had one name, the later one has it now.
                 records.sort_by_key(|record| record.binding().map(|binding| binding.granted));
                 for record in records {
                     let domain = self.dhcp.domain_of(record.address).map(str::to_owned);
-                    self.given(&record, domain, now);
+                    self.given(&record, domain);
                 }
             }
             LeaseChange::Given { record, renewal, about } => {
-                self.given(&record, about.domain, now);
+                self.given(&record, about.domain);
                 if !renewal {
-                    self.orders.give(Order::Watch(record.address.into()));
+                    self.orders.give_for_later(Order::Watch(record.address.into()));
                 }
             }
             LeaseChange::Ended(address) => self.ended(address),
-            LeaseChange::Elsewhere(address) => self.orders.give(Order::Watch(address.into())),
+            LeaseChange::Elsewhere(address) => self.orders.give_for_later(Order::Watch(address.into())),
         }
     }
 
-    fn given(&mut self, record: &Record, domain: Option<String>, now: (UnixSecs, Instant)) {
+    fn given(&mut self, record: &Record, domain: Option<String>) {
         let (Some(binding), address) = (record.binding(), record.address) else { return };
         let domain = domain.and_then(|domain| domain.parse::<Name>().ok());
         let name = binding.hostname.as_deref().and_then(|name| name.parse::<Name>().ok()).filter(Name::is_plain);
@@ -65,22 +66,19 @@ impl Names {
         let former = self.by_key.get(&binding.key).copied().filter(|former| *former != address);
         former.into_iter().for_each(|former| self.ended(former));
         let rival = name.as_ref().and_then(|name| self.by_name.get(&self.unique(name)).copied());
-        rival.into_iter().filter(|rival| *rival != address).for_each(|rival| self.loses_name(rival));
-        let is_unnamed = name.is_none() && self.known.get(&address).is_some_and(|known| known.name.is_some());
-        self.forget(address);
-        if let Some(name) = &name {
-            self.by_name.insert(self.unique(name), address);
-        }
+        rival.into_iter().filter(|rival| *rival != address).for_each(|rival| self.ended(rival));
+        let had_name = self.forget(address);
+        let Some(name) = name else {
+            if had_name {
+                self.orders.give_for_later(Order::LeaseEnded(address));
+            }
+            return;
+        };
+        self.by_name.insert(self.unique(&name), address);
         self.by_key.insert(binding.key.clone(), address);
         self.known.insert(address, Known { key: binding.key.clone(), name: name.clone() });
-        match name {
-            Some((name, domain)) => {
-                let ends = ends(binding.expires(), now);
-                self.orders.give(Order::LeaseGiven(Lease { address, name, domain, ends }));
-            }
-            None if is_unnamed => self.orders.give(Order::LeaseEnded(address)),
-            None => {}
-        }
+        let ((name, domain), ends) = (name, ends(binding.expires(), (wall(), Instant::now())));
+        self.orders.give_for_later(Order::LeaseGiven(Lease { address, name, domain, ends }));
     }
 
     /// By what names are told apart: with their domains, where machines may share one name in several.
@@ -90,25 +88,20 @@ impl Names {
 
     fn ended(&mut self, address: Ipv4Addr) {
         self.forget(address);
-        self.orders.give(Order::LeaseEnded(address));
+        self.orders.give_for_later(Order::LeaseEnded(address));
     }
 
-    fn loses_name(&mut self, address: Ipv4Addr) {
-        if let Some(known) = self.known.get_mut(&address) {
-            known.name = None;
-        }
-        self.orders.give(Order::LeaseEnded(address));
-    }
-
-    fn forget(&mut self, address: Ipv4Addr) {
-        let Some(Known { key, name }) = self.known.remove(&address) else { return };
+    /// Returns whether it had a name.
+    fn forget(&mut self, address: Ipv4Addr) -> bool {
+        let Some(Known { key, name }) = self.known.remove(&address) else { return false };
         if self.by_key.get(&key) == Some(&address) {
             self.by_key.remove(&key);
         }
-        if let Some(name) = name.map(|name| self.unique(&name)).filter(|name| self.by_name.get(name) == Some(&address))
-        {
+        let name = self.unique(&name);
+        if self.by_name.get(&name) == Some(&address) {
             self.by_name.remove(&name);
         }
+        true
     }
 }
 
@@ -206,6 +199,6 @@ mod tests {
         names.take(LeaseChange::Ended(address(9)));
         names.take(LeaseChange::Elsewhere(address(20)));
         assert_eq!(told(&orders), ["- 10.0.1.9", "watch 10.0.1.20"]);
-        assert!(names.by_name.is_empty() && names.by_key.len() == 1);
+        assert!(names.by_name.is_empty() && names.by_key.is_empty());
     }
 }

@@ -51,6 +51,9 @@ impl Order {
     }
 }
 
+/// So many orders that nobody waits for are taken along at the latest.
+const GATHERED: usize = 512;
+
 /// Tells the running service to do something, from any thread.
 #[derive(Clone, Default)]
 pub struct Orders(Arc<Queue>);
@@ -58,16 +61,31 @@ pub struct Orders(Arc<Queue>);
 #[derive(Default)]
 struct Queue {
     orders: Mutex<Vec<Order>>,
-    /// Looked at before each burst of queries, so that whoever was told of a change sees it.
+    /// Looked at before queries are answered, so that whoever was told of a change sees it.
     any: AtomicBool,
     wake: Notify,
 }
 
 impl Orders {
     pub fn give(&self, order: Order) {
-        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.0.any.store(true, Ordering::Release);
+        self.push(order);
         self.wake();
+    }
+
+    /// Gives an order that shows only in answers: it is obeyed before the next query, or when many have gathered. Leases come by
+    /// the thousand, and a thread that is woken for each costs more than the lease.
+    pub fn give_for_later(&self, order: Order) {
+        if self.push(order) % GATHERED == 0 {
+            self.wake();
+        }
+    }
+
+    /// Returns how many wait.
+    fn push(&self, order: Order) -> usize {
+        let mut orders = self.0.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.push(order);
+        self.0.any.store(true, Ordering::Release);
+        orders.len()
     }
 
     /// Makes [`Orders::woken`] return, though there is no order.

@@ -148,6 +148,8 @@ async fn read(edge: &Rc<Edge>, client: &Client, mut from: ReadHalf<'_>, room: &S
         edge.connections.heard(client.by);
         let permit = timeout(PATIENCE, room.acquire()).await.map_err(io::Error::from)?;
         permit.expect("it is never closed").forget();
+        // As for queries by UDP.
+        edge.obey();
         match edge.ask(client, &octets) {
             (Handled::Reply, reply) => edge.connections.reply(client.by, reply),
             (Handled::Waits, _) => {}
