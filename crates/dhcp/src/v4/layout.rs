@@ -25,13 +25,6 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// All options in the options field, however long it becomes.
-    pub fn whole(options: &[(u8, Vec<u8>)]) -> Layout {
-        let mut octets = Vec::new();
-        options.iter().for_each(|(code, data)| put(&mut octets, *code, data));
-        Layout { options: octets, ..Layout::default() }
-    }
-
     /// The options that fit. `room`: octets of the options field, its end mark not counted.
     ///
     /// First come, first served, but for those without which the answer is for nothing: what it is, whose, for how long,
@@ -65,16 +58,32 @@ impl Layout {
     }
 }
 
-/// Octets that an option takes. A value of more than 255 is split (RFC 3396).
-pub(super) fn octets(data: &[u8]) -> usize {
+/// Octets that an option takes.
+fn octets(data: &[u8]) -> usize {
     data.len() + 2 * data.len().div_ceil(255).max(1)
 }
 
-fn put(to: &mut Vec<u8>, code: u8, data: &[u8]) {
+/// Adds an option. A value of more than 255 octets is split (RFC 3396).
+pub(super) fn put(to: &mut Vec<u8>, code: u8, data: &[u8]) {
     for part in data.chunks(255).chain(data.is_empty().then_some(&[][..])) {
-        to.extend([code, part.len() as u8]);
+        to.extend_from_slice(&[code, part.len() as u8]);
         to.extend_from_slice(part);
     }
+}
+
+/// What [`put`] added, value by value.
+pub(super) fn taken_apart(mut octets: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut options: Vec<(u8, Vec<u8>)> = Vec::new();
+    let mut goes_on = false;
+    while let [code, length, tail @ ..] = octets {
+        let (part, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+        match options.last_mut().filter(|(last, _)| goes_on && last == code) {
+            Some((_, data)) => data.extend_from_slice(part),
+            None => options.push((*code, part.to_vec())),
+        }
+        (octets, goes_on) = (tail, *length == 255);
+    }
+    options
 }
 
 /// Puts an option into a header field, which from then on counts as used. `false`: it does not fit.
@@ -106,6 +115,15 @@ mod tests {
         let file = layout.file.unwrap();
         assert_eq!((file[0], file[32], file.len()), (225, 227, 74));
         assert_eq!(layout.sname, Some(vec![]));
+    }
+
+    #[test]
+    fn what_was_put_comes_apart_again() {
+        let options = of(&[0, 1, 254, 255, 256, 600, 3]);
+        let mut octets = Vec::new();
+        options.iter().for_each(|(code, data)| put(&mut octets, *code, data));
+        assert_eq!(octets.len(), options.iter().map(|(_, data)| super::octets(data)).sum::<usize>());
+        assert_eq!(taken_apart(&octets), options);
     }
 
     #[test]

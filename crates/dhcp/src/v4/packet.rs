@@ -72,6 +72,10 @@ pub struct Packet<'a> {
     octets: &'a [u8],
     /// Option 52: bit 0, `file` holds options; bit 1, `sname` does (RFC 2132 section 9.3).
     overload: u8,
+    /// Bit N: option N is there. Most look-ups are for options that are not.
+    present: [u64; 4],
+    /// Whether an option is there more than once, and so in parts.
+    has_parts: bool,
 }
 
 impl<'a> Packet<'a> {
@@ -90,10 +94,10 @@ impl<'a> Packet<'a> {
         if octets[2] > 16 {
             return Err(Malformed::BadHlen { hlen: octets[2] });
         }
-        let mut packet = Packet { octets, overload: 0 };
+        let mut packet = Packet { octets, overload: 0, present: [0; 4], has_parts: false };
         let overload = packet.options().find(|(code, _)| *code == code::OVERLOAD);
         packet.overload = overload.and_then(|(_, data)| data.first().copied()).unwrap_or(0);
-        Ok(packet)
+        Ok(packet.indexed())
     }
 
     /// Reads a UDP payload that may be BOOTP's, whose vendor area need not begin with the magic cookie (RFC 951). What
@@ -104,11 +108,23 @@ impl<'a> Packet<'a> {
     pub fn parse_any(octets: &'a [u8]) -> Result<Packet<'a>, Malformed> {
         match Packet::parse(octets) {
             Err(Malformed::NoCookie) if octets[2] <= 16 => {
-                let packet = Packet { octets, overload: 0 };
+                let packet = Packet { octets, overload: 0, present: [0; 4], has_parts: false }.indexed();
                 if packet.is_bootp() { Ok(packet) } else { Err(Malformed::NoCookie) }
             }
             result => result,
         }
+    }
+
+    fn indexed(mut self) -> Packet<'a> {
+        for (code, _) in self.options() {
+            self.has_parts |= self.has(code);
+            self.present[usize::from(code >> 6)] |= 1 << (code & 63);
+        }
+        self
+    }
+
+    fn has(&self, code: u8) -> bool {
+        self.present[usize::from(code >> 6)] & 1 << (code & 63) != 0
     }
 
     /// Whether it has no message type at all, and so is BOOTP (RFC 1534).
@@ -205,8 +221,14 @@ impl<'a> Packet<'a> {
 
     /// One option's value; instances that were split are joined, adjacent or not (RFC 3396 section 7).
     pub fn option(&self, code: u8) -> Option<Cow<'a, [u8]>> {
+        if !self.has(code) {
+            return None;
+        }
         let mut instances = self.options().filter(|(c, _)| *c == code).map(|(_, data)| data);
         let first = instances.next()?;
+        if !self.has_parts {
+            return Some(Cow::Borrowed(first));
+        }
         let Some(second) = instances.next() else { return Some(Cow::Borrowed(first)) };
         let mut joined = [first, second].concat();
         instances.for_each(|data| joined.extend_from_slice(data));

@@ -4,15 +4,19 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use mac::Mac;
 
-use super::layout::{Layout, Spare, octets};
+use super::layout::{Layout, Spare, put, taken_apart};
 use super::options::code;
 use super::packet::{BROADCAST, COOKIE, HEADER_OCTETS, MessageType, Packet};
 use crate::Granted;
 
 /// BOOTP's fixed size (RFC 951 section 3); some clients drop anything shorter.
 const MIN_OCTETS: usize = 300;
+/// Most answers are not longer.
+const USUAL_OCTETS: usize = 448;
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
+/// Where the options begin that follow message type and server identifier.
+const BEHIND_SERVER_ID: usize = HEADER_OCTETS + 3 + 6;
 /// Where the header fields for names begin.
 const SNAME: usize = 44;
 const FILE: usize = 108;
@@ -90,11 +94,11 @@ pub struct Reply {
 #[derive(Clone, Debug)]
 pub struct Draft {
     kind: MessageType,
-    header: [u8; HEADER_OCTETS],
+    /// Header and options, as they are to be sent.
+    octets: Vec<u8>,
     yiaddr: Ipv4Addr,
-    options: Vec<(u8, Vec<u8>)>,
     /// Options that close the message: client identifier (RFC 6842) and, very last, relay information (RFC 3046).
-    echoed: Vec<(u8, Vec<u8>)>,
+    echoed: Vec<u8>,
     origin: Origin,
     /// Octets of a message that the client is ready to receive.
     most_octets: usize,
@@ -133,8 +137,8 @@ impl Draft {
         let mut draft = Draft::new(request, kind, server_id, Ipv4Addr::UNSPECIFIED);
         let is_new = kind == MessageType::Offer || request.address(code::REQUESTED_ADDRESS).is_some();
         if is_new || request.ciaddr().is_unspecified() {
-            draft.header[10] |= BROADCAST.to_be_bytes()[0];
-            draft.header[12..16].fill(0);
+            draft.octets[10] |= BROADCAST.to_be_bytes()[0];
+            draft.octets[12..16].fill(0);
             draft.origin.ciaddr = Ipv4Addr::UNSPECIFIED;
         }
         draft
@@ -143,13 +147,14 @@ impl Draft {
     /// A boot server's acknowledgement to a client that has an address (PXE 2.1 section 2.2.5): here it stands in `yiaddr`.
     pub fn boot_server(request: &Packet<'_>, server_id: Ipv4Addr) -> Draft {
         let mut draft = Draft::new(request, MessageType::Ack, server_id, request.ciaddr());
-        draft.header[12..16].fill(0);
+        draft.octets[12..16].fill(0);
         draft.origin.ciaddr = Ipv4Addr::UNSPECIFIED;
         draft
     }
 
     fn new(request: &Packet<'_>, kind: MessageType, server_id: Ipv4Addr, yiaddr: Ipv4Addr) -> Draft {
-        let mut header = [0; HEADER_OCTETS];
+        let mut header = Vec::with_capacity(USUAL_OCTETS);
+        header.resize(HEADER_OCTETS, 0);
         let source = request.octets();
         header[0] = 2;
         header[1..3].copy_from_slice(&source[1..3]);
@@ -167,13 +172,18 @@ impl Draft {
         // Neither is longer than one option holds (RFC 2132 section 9.14, RFC 3046 section 2.0). What is, was made up to
         // get long answers.
         let whole = |code| request.option(code).filter(|data| (1..=255).contains(&data.len()));
-        let echo = |code| whole(code).map(|data| (code, data.into_owned()));
+        let mut echoed = Vec::new();
+        for code in [code::CLIENT_ID, code::RELAY_AGENT] {
+            whole(code).into_iter().for_each(|data| put(&mut echoed, code, &data));
+        }
+        let mut octets = header;
+        put(&mut octets, code::MESSAGE_TYPE, &[kind as u8]);
+        put(&mut octets, code::SERVER_ID, &server_id.octets());
         Draft {
             kind,
-            header,
+            octets,
             yiaddr,
-            options: vec![(code::MESSAGE_TYPE, vec![kind as u8]), (code::SERVER_ID, server_id.octets().to_vec())],
-            echoed: [code::CLIENT_ID, code::RELAY_AGENT].into_iter().filter_map(echo).collect(),
+            echoed,
             origin: Origin::of(request),
             most_octets: most_octets(request),
             lease_secs: None,
@@ -187,34 +197,34 @@ impl Draft {
     /// Adds an option. Longer values than 255 octets are split (RFC 3396); an empty one is left out.
     pub fn option(&mut self, code: u8, data: &[u8]) -> &mut Draft {
         if !data.is_empty() {
-            self.options.push((code, data.to_vec()));
+            put(&mut self.octets, code, data);
         }
         self
     }
 
     /// Adds an option even when its value is empty, as some rules want it.
     pub fn raw_option(&mut self, code: u8, data: &[u8]) -> &mut Draft {
-        self.options.push((code, data.to_vec()));
+        put(&mut self.octets, code, data);
         self
     }
 
     /// Fills `siaddr`, `sname` (63 octets at most) and `file` (127), and no option.
     pub fn fields(&mut self, next_server: Ipv4Addr, sname: &[u8], file: &[u8]) -> &mut Draft {
-        self.header[20..24].copy_from_slice(&next_server.octets());
+        self.octets[20..24].copy_from_slice(&next_server.octets());
         let (sname, file) = (&sname[..sname.len().min(63)], &file[..file.len().min(127)]);
-        self.header[44..44 + sname.len()].copy_from_slice(sname);
-        self.header[108..108 + file.len()].copy_from_slice(file);
+        self.octets[44..44 + sname.len()].copy_from_slice(sname);
+        self.octets[108..108 + file.len()].copy_from_slice(file);
         self
     }
 
     /// Names the boot file in every place that some firmware reads: `siaddr` and 66, `file` and 67. A name longer than
     /// the 127 octets of `file` goes into option 67 alone.
     pub fn boot_file(&mut self, server: Ipv4Addr, name: &str) -> &mut Draft {
-        self.header[20..24].copy_from_slice(&server.octets());
+        self.octets[20..24].copy_from_slice(&server.octets());
         let sname = server.to_string();
-        self.header[44..44 + sname.len()].copy_from_slice(sname.as_bytes());
+        self.octets[44..44 + sname.len()].copy_from_slice(sname.as_bytes());
         if name.len() < 128 {
-            self.header[108..108 + name.len()].copy_from_slice(name.as_bytes());
+            self.octets[108..108 + name.len()].copy_from_slice(name.as_bytes());
         }
         self.option(code::TFTP_SERVER_NAME, sname.as_bytes()).option(code::BOOTFILE, name.as_bytes())
     }
@@ -227,7 +237,7 @@ impl Draft {
 
     /// The answer goes to everyone and says so in its flags, as if the client had asked for that.
     pub fn broadcast(&mut self) -> &mut Draft {
-        self.header[10] |= BROADCAST.to_be_bytes()[0];
+        self.octets[10] |= BROADCAST.to_be_bytes()[0];
         self.origin.wants_broadcast = true;
         self
     }
@@ -241,16 +251,17 @@ impl Draft {
     /// Lease time, T1 and T2 (RFC 2131 section 4.4.5).
     fn put_lease_times(&mut self) {
         let Some(lease_secs) = self.lease_secs else { return };
-        let mut times = vec![(code::LEASE_TIME, lease_secs.to_be_bytes().to_vec())];
-        if lease_secs != u32::MAX {
-            // A lease that turned out shorter than was laid down has times of its own.
-            let laid_down = self.renewal.filter(|(_, t2)| *t2 <= lease_secs);
-            let (t1, t2) = laid_down.unwrap_or((lease_secs / 2, (u64::from(lease_secs) * 7 / 8) as u32));
-            times.push((code::RENEWAL_TIME, t1.to_be_bytes().to_vec()));
-            times.push((code::REBINDING_TIME, t2.to_be_bytes().to_vec()));
-        }
+        // A lease that turned out shorter than was laid down has times of its own.
+        let laid_down = self.renewal.filter(|(_, t2)| *t2 <= lease_secs);
+        let (t1, t2) = laid_down.unwrap_or((lease_secs / 2, (u64::from(lease_secs) * 7 / 8) as u32));
+        let all = [(code::LEASE_TIME, lease_secs), (code::RENEWAL_TIME, t1), (code::REBINDING_TIME, t2)];
+        let count = if lease_secs == u32::MAX { 1 } else { all.len() };
+        let times = all.map(|(code, secs)| {
+            let [a, b, c, d] = secs.to_be_bytes();
+            [code, 4, a, b, c, d]
+        });
         // Right behind message type and server identifier, where old ROMs look for them.
-        self.options.splice(2..2, times);
+        self.octets.splice(BEHIND_SERVER_ID..BEHIND_SERVER_ID, times[..count].as_flattened().iter().copied());
     }
 
     /// The octets, padded to BOOTP's size. Not for a DHCPACK of a lease: see [`AckDraft::finish`].
@@ -259,40 +270,42 @@ impl Draft {
     /// What still does not fit goes into those fields if they are free (option 52), or is left out.
     pub fn finish(mut self) -> Reply {
         self.put_lease_times();
-        let closing: usize = self.echoed.iter().map(|(_, data)| octets(data)).sum();
-        let room = self.most_octets.saturating_sub(HEADER_OCTETS + closing + 1);
-        let whole = Layout::whole(&self.options);
-        if whole.options.len() <= room {
-            return self.write(whole);
+        let room = self.most_octets.saturating_sub(HEADER_OCTETS + self.echoed.len() + 1);
+        if self.octets.len() - HEADER_OCTETS > room {
+            self.squeeze(room);
         }
-        let (file_is_there, sname_is_there) = (self.header[FILE] != 0, self.header[SNAME] != 0);
-        self.options.retain(|(code, _)| match *code {
+        let Draft { kind, mut octets, yiaddr, echoed, origin, .. } = self;
+        octets[16..20].copy_from_slice(&yiaddr.octets());
+        octets.extend_from_slice(&echoed);
+        octets.push(code::END);
+        // Padding goes behind End, never between options: some ROMs misread that.
+        octets.resize(octets.len().max(MIN_OCTETS), code::PAD);
+        Reply { kind, octets, to: origin.destination(kind, yiaddr) }
+    }
+
+    /// Lays out again what is longer than `room`.
+    fn squeeze(&mut self, room: usize) {
+        let mut options = taken_apart(&self.octets.split_off(HEADER_OCTETS));
+        let (file_is_there, sname_is_there) = (self.octets[FILE] != 0, self.octets[SNAME] != 0);
+        options.retain(|(code, _)| match *code {
             code::TFTP_SERVER_NAME => !sname_is_there,
             code::BOOTFILE => !file_is_there,
             _ => true,
         });
+        let mut whole = Vec::new();
+        options.iter().for_each(|(code, data)| put(&mut whole, *code, data));
+        if whole.len() <= room {
+            return self.octets.append(&mut whole);
+        }
         let spare = Spare { file: self.may_overload && !file_is_there, sname: self.may_overload && !sname_is_there };
-        let whole = Layout::whole(&self.options);
-        let fits = whole.options.len() <= room;
-        let layout = if fits { whole } else { Layout::fit(&self.options, room, spare) };
-        self.write(layout)
-    }
-
-    fn write(self, layout: Layout) -> Reply {
-        let mut octets = self.header.to_vec();
-        octets[16..20].copy_from_slice(&self.yiaddr.octets());
+        let mut layout = Layout::fit(&options, room, spare);
         for (at, field) in [(FILE, layout.file), (SNAME, layout.sname)] {
             if let Some(mut field) = field {
                 field.push(code::END);
-                octets[at..at + field.len()].copy_from_slice(&field);
+                self.octets[at..at + field.len()].copy_from_slice(&field);
             }
         }
-        octets.extend(layout.options);
-        octets.extend(Layout::whole(&self.echoed).options);
-        octets.push(code::END);
-        // Padding goes behind End, never between options: some ROMs misread that.
-        octets.resize(octets.len().max(MIN_OCTETS), code::PAD);
-        Reply { kind: self.kind, octets, to: self.origin.destination(self.kind, self.yiaddr) }
+        self.octets.append(&mut layout.options);
     }
 }
 
@@ -317,7 +330,7 @@ impl AckDraft {
     /// than its vendor area of 64 octets holds.
     pub fn bootp(request: &Packet<'_>) -> AckDraft {
         let mut draft = Draft::new(request, MessageType::Ack, Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
-        draft.options.clear();
+        draft.octets.truncate(HEADER_OCTETS);
         draft.echoed.clear();
         draft.most_octets = MIN_OCTETS;
         draft.may_overload = false;
@@ -339,6 +352,24 @@ impl AckDraft {
     /// The draft, to be filled.
     pub fn draft(&mut self) -> &mut Draft {
         &mut self.0
+    }
+
+    /// The refusal of what was to be acknowledged; see [`Draft::nak`].
+    pub fn refuse(self, server_id: Ipv4Addr, because: &str) -> Reply {
+        let mut draft = self.0;
+        draft.kind = MessageType::Nak;
+        draft.octets.truncate(HEADER_OCTETS);
+        draft.octets[12..24].fill(0); // ciaddr, yiaddr, siaddr
+        draft.octets[SNAME..HEADER_OCTETS - COOKIE.len()].fill(0);
+        if draft.origin.relay.is_some() {
+            // The relay must not unicast it to an address that is wrong (RFC 2131 section 4.3.2).
+            draft.octets[10] |= BROADCAST.to_be_bytes()[0];
+        }
+        put(&mut draft.octets, code::MESSAGE_TYPE, &[MessageType::Nak as u8]);
+        put(&mut draft.octets, code::SERVER_ID, &server_id.octets());
+        put(&mut draft.octets, code::MESSAGE, because.as_bytes());
+        draft.lease_secs = None;
+        draft.finish()
     }
 
     /// Acknowledges a lease that is durable: only then is there a [`Granted`].
@@ -418,6 +449,22 @@ mod tests {
         assert_eq!(packet.option(82).unwrap().as_ref(), [1, 2, 7, 7]);
         assert_eq!(&reply.octets[108..119], b"pxelinux.0\0");
         assert_eq!(reply.to, Destination::Hardware { mac: MAC, address: YOURS });
+    }
+
+    #[test]
+    fn what_cannot_be_acknowledged_is_refused_as_if_nothing_had_been_drafted() {
+        let relayed = |octets: &mut Vec<u8>| octets[24..28].copy_from_slice(&[10, 0, 9, 1]);
+        let renewing = |octets: &mut Vec<u8>| octets[12..16].copy_from_slice(&YOURS.octets());
+        let plain = |_: &mut Vec<u8>| ();
+        for change in [plain, relayed, renewing] {
+            let mut octets = request(&[(53, &[3]), (61, &[1, 2, 3]), (82, &[1, 2, 7, 7]), (55, &[1, 3])]);
+            change(&mut octets);
+            let packet = Packet::parse(&octets).unwrap();
+            let mut draft = AckDraft::new(&packet, US);
+            draft.option(code::SUBNET_MASK, &[255, 255, 255, 0]).boot_file(US, "pxelinux.0");
+            draft.draft().renewal(10, 20);
+            assert_eq!(draft.refuse(US, "taken"), Draft::nak(&packet, US, "taken").finish());
+        }
     }
 
     #[test]
