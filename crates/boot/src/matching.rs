@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use dhcp::ClientArch;
 use dhcp::v4::options::{Pattern, contains};
@@ -15,7 +16,7 @@ use mac::Mac;
 
 /// A word on a request. Case matters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(Box<str>);
+pub struct Tag(Arc<str>);
 
 impl Tag {
     pub fn as_str(&self) -> &str {

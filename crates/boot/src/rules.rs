@@ -300,25 +300,26 @@ pub fn boot_rule<'r>(boots: &'r [BootRule], tags: &Tags) -> Option<&'r BootRule>
     met.max_by_key(|(tagged, _)| *tagged).map(|(_, boot)| boot)
 }
 
-/// The rule that wins each plain option.
-struct Winners<'r>([Option<(Met, &'r OptionRule)>; 256]);
+/// The rule that wins each plain option. A list: there are few of them, and mostly none.
+struct Winners<'r>(Vec<(u8, Met, &'r OptionRule)>);
 
 impl<'r> Winners<'r> {
     fn of(rules: &'r [OptionRule], tags: &Tags) -> Winners<'r> {
-        let mut winners = [None; 256];
+        let mut winners: Vec<(u8, Met, &OptionRule)> = Vec::new();
         for rule in rules {
             let Target::Plain(code) = rule.target else { continue };
             let Some(met) = rule.tags.met(tags) else { continue };
-            let winner = &mut winners[usize::from(code)];
-            if winner.is_none_or(|(best, _)| met >= best) {
-                *winner = Some((met, rule));
+            match winners.iter_mut().find(|(other, ..)| *other == code) {
+                Some(winner) if met >= winner.1 => *winner = (code, met, rule),
+                Some(_) => {}
+                None => winners.push((code, met, rule)),
             }
         }
         Winners(winners)
     }
 
     fn get(&self, code: u8) -> Option<&'r OptionRule> {
-        self.0[usize::from(code)].map(|(_, rule)| rule)
+        self.0.iter().find(|(other, ..)| *other == code).map(|(.., rule)| *rule)
     }
 
     fn is(&self, code: u8, rule: &OptionRule) -> bool {

@@ -33,6 +33,11 @@ impl Holds {
         if let Some(other) = self.holder(address, now).filter(|other| **other != key) {
             return Err(Held { address, by: other.clone() });
         }
+        if let Some((_, ends)) = self.by_address.get_mut(&address).filter(|(holder, _)| *holder == key) {
+            self.by_end.remove(&(std::mem::replace(ends, until), address));
+            self.by_end.insert((until, address));
+            return Ok(());
+        }
         self.release_key(&key);
         self.release(address);
         self.by_end.insert((until, address));

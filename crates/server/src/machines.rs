@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use boot::{Facts, History};
@@ -37,7 +37,7 @@ struct Machine {
     heard: Instant,
     address: Option<Ipv4Addr>,
     /// What its last boot-time DHCP message said, for the iPXE script that it asks for next.
-    facts: Option<Box<Facts>>,
+    facts: Option<Arc<Facts>>,
     history: History,
     /// When an iPXE last asked for an address; nothing once somebody else runs there.
     in_ipxe: Option<Instant>,
@@ -69,11 +69,11 @@ impl Machines {
     }
 
     /// Keeps what a booting machine said of itself.
-    pub fn met(&self, facts: &Facts, now: Instant) {
+    pub fn met(&self, facts: Arc<Facts>, now: Instant) {
         let mut known = self.lock();
         let machine = known.machine(facts.mac, now);
         machine.in_ipxe = (facts.stage == Stage::Ipxe).then_some(now);
-        machine.facts = Some(Box::new(facts.clone()));
+        machine.facts = Some(facts);
     }
 
     /// Whether this machine is setting up its network in iPXE now, as far as we were told.
@@ -232,14 +232,14 @@ mod tests {
         for next in [sent(Role::Kernel), discover] {
             let machines = Machines::default();
             assert!(!machines.is_in_ipxe(MAC, now));
-            machines.met(&ipxe(), now);
+            machines.met(ipxe().into(), now);
             machines.follow(MAC, &sent(Role::Script), now);
             assert!(machines.is_in_ipxe(MAC, now));
             machines.follow(MAC, &next, now);
             assert!(!machines.is_in_ipxe(MAC, now), "{next:?}");
         }
         let machines = Machines::default();
-        machines.met(&ipxe(), now);
+        machines.met(ipxe().into(), now);
         machines.follow(MAC, &sent(Role::Other), now + IPXE_SETS_UP);
         assert!(!machines.is_in_ipxe(MAC, now + IPXE_SETS_UP), "word of a file is no word of iPXE");
     }

@@ -199,7 +199,8 @@ impl Bound {
         let dns = settings.dns.map(start_dns).transpose()?;
         if let Some((dns, terms)) = dns.as_ref().zip(settings.dhcp.as_ref()) {
             let mut names = dns::Names::new(dns.orders(), terms.clone());
-            orders.push(Order::Watch(Box::new(move |change| names.take(change))));
+            let watcher = Box::new(move |change| names.take(change));
+            orders.push(Order::Watch { in_detail: false, watcher });
         }
         let dhcp = match settings.dhcp {
             Some(terms) if !dhcp.is_empty() => {

@@ -209,7 +209,8 @@ fn try_serve(service: Service, live: Live, warnings: &Diagnostics, tell: &mut Op
         keeper::tell_of_neighbours(notes.clone()).map_err(no_thread)?;
     }
     let watching = notes.clone();
-    bound.order(Order::Watch(Box::new(move |change| watching.tell(Note::Lease(change)))));
+    let watcher = Box::new(move |change| watching.tell(Note::Lease(change)));
+    bound.order(Order::Watch { in_detail: true, watcher });
     let (logging_names, names) = match &config.dns {
         Some(dns) => {
             let (logging, log) = log_names(dns, &process, &logger).map_err(no_thread)?;

@@ -1,5 +1,6 @@
 //! Terms and decision in, options out: what an offer or an acknowledgement carries.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use boot::matching::Tags;
@@ -52,16 +53,16 @@ impl Occasion {
 }
 
 /// The tags of a request, with those of the range of its address.
-pub(super) fn tags(ctx: &Ctx<'_>, settings: &Settings, address: Ipv4Addr) -> Tags {
+pub(super) fn tags<'t>(ctx: &'t Ctx<'_>, settings: &Settings, address: Ipv4Addr) -> Cow<'t, Tags> {
     let range = ctx.range(address, settings);
     match range.and_then(|range| range.set.as_ref()) {
         Some(tag) => {
             // The rules are asked again: some wait for the tag of a range.
             let mut base = ctx.base.clone();
             base.set_weak(tag.clone());
-            settings.dhcp.rules.tags(&ctx.packet, base)
+            Cow::Owned(settings.dhcp.rules.tags(&ctx.packet, base))
         }
-        None => ctx.tags.clone(),
+        None => Cow::Borrowed(&ctx.tags),
     }
 }
 

@@ -57,15 +57,20 @@ pub struct About {
 }
 
 impl About {
-    pub(super) fn of(ctx: &Ctx<'_>, settings: &Settings, address: Ipv4Addr) -> About {
+    /// `in_detail`: also what the names of machines do not hang on.
+    pub(super) fn of(ctx: &Ctx<'_>, settings: &Settings, address: Ipv4Addr, in_detail: bool) -> About {
         let Settings { links, dhcp, .. } = settings;
+        let domain = dhcp.domain_of(address).map(str::to_owned);
+        if !in_detail {
+            return About { domain, ..About::default() };
+        }
         let packet = &ctx.packet;
         let option = |code| packet.option(code).map(|data| data.to_vec());
         let agent = option(code::RELAY_AGENT).unwrap_or_default();
         let sub = |wanted| sub_options(&agent).find(|(sub, _)| *sub == wanted).map(|(_, id)| id.to_vec());
         About {
             interface: links.get(ctx.link).map(|link: &Link| link.name.clone()).unwrap_or_default(),
-            domain: dhcp.domain_of(address).map(str::to_owned),
+            domain,
             supplied_name: option(code::HOST_NAME),
             name_is_laid_down: ctx.host.as_ref().is_some_and(|host| host.name.is_some()),
             tags: tags(ctx, settings, &dhcp.rules, address),

@@ -67,7 +67,7 @@ pub struct Waiting {
 }
 
 pub struct Engine {
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     pub(super) store: Box<dyn LeaseStore>,
     /// One for each range.
     pub(super) pools: Vec<Pool>,
@@ -84,6 +84,8 @@ pub struct Engine {
     pub(super) store_broken: bool,
     /// Whether somebody wants to hear of leases.
     pub(super) watched: bool,
+    /// Whether also of all that the requests said.
+    pub(super) in_detail: bool,
     /// Where the message arrived that is being dealt with.
     pub(super) link: Option<usize>,
     pub(super) relays: Relays,
@@ -96,7 +98,7 @@ impl Engine {
         let pools = addresses::pools(&settings);
         let limits = Limits::new(settings.dhcp.client_rate);
         Engine {
-            settings,
+            settings: Arc::new(settings),
             store,
             pools,
             holds: Holds::default(),
@@ -109,6 +111,7 @@ impl Engine {
             effects: Vec::new(),
             store_broken: false,
             watched: false,
+            in_detail: false,
             link: None,
             relays: Relays::new(),
             limits,
@@ -128,7 +131,7 @@ impl Engine {
             self.limits = Limits::new(dhcp.client_rate);
         }
         self.strangers = Strangers::default();
-        self.settings.dhcp = dhcp;
+        Arc::make_mut(&mut self.settings).dhcp = dhcp;
         self.pools = addresses::pools(&self.settings);
     }
 
@@ -140,8 +143,8 @@ impl Engine {
 
     /// Serves another link, or one that was served before and has come again. Returns its place.
     pub fn put_link(&mut self, link: Link) -> usize {
-        self.settings.dhcp.ranges.iter_mut().for_each(|range| link.settle(range));
-        let links = &mut self.settings.links;
+        let Settings { links, dhcp, .. } = Arc::make_mut(&mut self.settings);
+        dhcp.ranges.iter_mut().for_each(|range| link.settle(range));
         let at = links.iter().position(|old| old.interface == link.interface).unwrap_or(links.len());
         match links.get_mut(at) {
             Some(old) => *old = link,
@@ -151,9 +154,10 @@ impl Engine {
         at
     }
 
-    /// From now on tells what becomes of leases. Returns all that are known.
-    pub fn watch(&mut self) -> LeaseChange {
+    /// From now on tells what becomes of leases. `in_detail`: with the whole of [`About`]. Returns all that are known.
+    pub fn watch(&mut self, in_detail: bool) -> LeaseChange {
         self.watched = true;
+        self.in_detail |= in_detail;
         LeaseChange::Known(self.store.table().iter().cloned().collect())
     }
 
@@ -189,7 +193,7 @@ impl Engine {
         };
         self.learn_relay(&ctx);
         if ctx.facts.stage != Stage::Os {
-            self.machines.met(&ctx.facts, now.running);
+            self.machines.met(ctx.facts.clone(), now.running);
         }
         if ctx.host.as_ref().is_some_and(|host| host.ignore) {
             return self.ignore(Some(mac), "the configuration says to ignore this machine".to_owned());
@@ -313,7 +317,7 @@ impl Engine {
     pub(super) fn ctx<'a>(&self, now: Clock, link: usize, packet: Packet<'a>, mac: Mac) -> Option<Ctx<'a>> {
         let settings = &self.settings;
         let network = Network::of(&packet, link, settings, &self.relays)?;
-        let facts = Facts::of(&packet, mac, network.us, self.machines.history(mac));
+        let facts = Arc::new(Facts::of(&packet, mac, network.us, self.machines.history(mac)));
         let record = self.store.find(&ClientKey::Mac(mac)).filter(|record| record.is_active(now.wall));
         let known_id = || record.and_then(|record| record.binding()?.client_id.as_ref());
         let client_id = packet.option(code::CLIENT_ID).filter(|_| !settings.dhcp.ignores_client_id);

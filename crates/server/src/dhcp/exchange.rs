@@ -1,12 +1,13 @@
 //! One exchange with one client: offers, leases, refusals, and what is given back (RFC 2131 section 4.3).
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use boot::Facts;
 use boot::hosts::IdPattern;
 use config::ConflictCheck;
-use dhcp::v4::{AckDraft, Draft, Owner, Packet, Reply, code};
+use dhcp::v4::{AckDraft, Draft, Owner, Packet, code};
 use journal::Step;
 use leases::{Change, ClientId, ClientKey, Clock, Grant, Lease, Taken};
 
@@ -31,9 +32,9 @@ pub(super) struct Pending {
     pub(super) lease_secs: u32,
     pub(super) link: usize,
     pub(super) draft: AckDraft,
-    /// For the case that the store refuses: the NAK.
-    pub(super) refusal: Reply,
-    pub(super) facts: Facts,
+    /// Option 54, for the case that the store refuses.
+    pub(super) server_id: Ipv4Addr,
+    pub(super) facts: Arc<Facts>,
     pub(super) boot_file: Option<String>,
     pub(super) because: Vec<String>,
     pub(super) renewal: bool,
@@ -162,7 +163,7 @@ impl Engine {
             lease_secs,
             now: ctx.now.wall,
         };
-        let refusal = Draft::nak(&ctx.packet, self.id(ctx, address), "address is another client's").finish();
+        let server_id = self.id(ctx, address);
         if self.strangers.is_contested(address) {
             self.holds.release(address);
         }
@@ -171,7 +172,7 @@ impl Engine {
         // that has it reserved; then the store decides between the two.
         let _ = self.holds.hold(address, ctx.key.clone(), ctx.now.running, ctx.now.running + HOLD);
         let (link, facts, because) = (ctx.link, ctx.facts.clone(), decision.because);
-        let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address)));
+        let about = self.watched.then(|| Box::new(About::of(ctx, &self.settings, address, self.in_detail)));
         let (key, name) = (grant.key.clone(), grant.hostname.clone());
         let pending = Pending {
             address,
@@ -180,7 +181,7 @@ impl Engine {
             lease_secs,
             link,
             draft,
-            refusal,
+            server_id,
             facts,
             boot_file,
             because,
@@ -217,7 +218,7 @@ impl Engine {
     pub(super) fn refuse_taken(&mut self, pending: Pending, taken: &Taken) {
         self.link = Some(pending.link);
         self.holds.release_key(&pending.key);
-        self.send(pending.link, pending.refusal);
+        self.send(pending.link, pending.draft.refuse(pending.server_id, "address is another client's"));
         let because = taken.to_string();
         self.happened(Some(pending.facts.mac), Step::DhcpNak { address: taken.address, because });
     }

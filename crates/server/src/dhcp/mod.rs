@@ -175,8 +175,9 @@ pub enum Order {
     Readdress { interface: String, addresses: Vec<Ipv4Net> },
     /// Say this to whoever runs us, and what to do about it.
     Warn { text: String, fix: String },
-    /// Tell here too what becomes of leases, all that are known first.
-    Watch(Box<dyn FnMut(LeaseChange) + Send>),
+    /// Tell here too what becomes of leases, all that are known first. `in_detail`: with the whole of [`About`], of which only
+    /// the domain is there otherwise.
+    Watch { in_detail: bool, watcher: Box<dyn FnMut(LeaseChange) + Send> },
 }
 
 impl Orders {
@@ -301,8 +302,8 @@ impl Loop {
                         _ => self.links.push(state),
                     }
                 }
-                Order::Watch(mut watcher) => {
-                    watcher(self.engine.watch());
+                Order::Watch { in_detail, mut watcher } => {
+                    watcher(self.engine.watch(in_detail));
                     self.watchers.push(watcher);
                 }
             }
@@ -369,7 +370,10 @@ impl Loop {
                 }
                 Effect::Probe { link, address, .. } => self.links[link].sockets.arp.ask(address).map(|()| 1),
                 Effect::Lease(change) => {
-                    self.watchers.iter_mut().for_each(|watcher| watcher(change.clone()));
+                    if let Some((last, others)) = self.watchers.split_last_mut() {
+                        others.iter_mut().for_each(|watcher| watcher(change.clone()));
+                        last(change);
+                    }
                     continue;
                 }
                 Effect::Happened { link, machine, step } => {

@@ -13,6 +13,7 @@ use dhcp::v4::{Destination, Draft, MessageType, Packet, code};
 use journal::{Stage, Step};
 use leases::Clock;
 
+use super::Settings;
 use super::changes::LeaseChange;
 use super::engine::{Effect, Engine};
 use super::request::Ctx;
@@ -48,8 +49,9 @@ impl Engine {
     /// Answers what is not a matter of addresses, and leaves alone what is for the server that gives them out. Returns
     /// whether that was all.
     pub(super) fn handled_as_pxe(&mut self, ctx: &Ctx<'_>, door: Door) -> bool {
-        let pxe = self.settings.dhcp.rules.pxe.clone();
-        let range = self.proxy_range(ctx).cloned();
+        let settings = self.settings.clone();
+        let pxe = &settings.dhcp.rules.pxe;
+        let range = proxy_range(&settings, ctx);
         let kind = ctx.packet.message_type();
         let asks = match door {
             Door::Dhcp => kind == Some(MessageType::Discover),
@@ -64,18 +66,12 @@ impl Engine {
                 if kind == Some(MessageType::Discover) {
                     self.discovered(ctx);
                 }
-                self.answer_beside(ctx, door, vendor, arch, &range);
+                self.answer_beside(ctx, door, vendor, arch, range);
             }
             _ if door == Door::Dhcp && !self.is_beside_another(ctx) => return false,
             _ => self.leave_to_another(ctx),
         }
         true
-    }
-
-    /// The range by which we answer beside another server.
-    fn proxy_range(&self, ctx: &Ctx<'_>) -> Option<&Range> {
-        let mut ranges = ctx.network.ranges.iter().map(|at| &self.settings.dhcp.ranges[at.range]);
-        ranges.find(|range| range.gives == Gives::Proxy && range.when.holds(&ctx.tags))
     }
 
     /// Whether another server gives out addresses on the client's network. As in dnsmasq, the first range says.
@@ -258,6 +254,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// The range by which we answer beside another server.
+fn proxy_range<'s>(settings: &'s Settings, ctx: &Ctx<'_>) -> Option<&'s Range> {
+    let mut ranges = ctx.network.ranges.iter().map(|at| &settings.dhcp.ranges[at.range]);
+    ranges.find(|range| range.gives == Gives::Proxy && range.when.holds(&ctx.tags))
 }
 
 impl Door {

@@ -23,7 +23,7 @@ const SERVER_ID_OVERRIDE: u8 = 11;
 
 pub(super) struct Ctx<'a> {
     pub packet: Packet<'a>,
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     pub key: ClientKey,
     pub now: Clock,
     /// Where it arrived: a place in [`Settings::links`].

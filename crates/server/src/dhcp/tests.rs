@@ -516,7 +516,7 @@ fn what_cannot_be_written_is_not_acknowledged_and_said_once_until_it_can() {
 #[test]
 fn while_nothing_can_be_written_leases_are_renewed_for_the_time_that_is_on_disk() {
     let (mut bench, disk) = on_moody_disk(guide());
-    bench.engine.watch();
+    bench.engine.watch(true);
     bench.hears(&request(mac(1), host(200))).only(MessageType::Ack);
     disk.is_full(true);
     bench.waits(Duration::from_secs(40_000));
@@ -605,7 +605,7 @@ fn full() -> StoreError {
 fn who_keeps_books_hears_of_each_lease_and_what_its_request_said() {
     let mut bench = Bench::new(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
     let address = bench.boots(mac(1));
-    let known = bench.engine.watch();
+    let known = bench.engine.watch(true);
     assert!(matches!(&known, LeaseChange::Known(records) if records.len() == 1), "{known:?}");
     let asked = message(mac(1), &[(53, &[3]), (50, &address.octets()), (12, b"db1"), (60, b"udhcp"), (55, &[1, 3])]);
     let changes = bench.hears(&asked).changes;
@@ -625,7 +625,7 @@ fn who_keeps_books_hears_of_each_lease_and_what_its_request_said() {
 #[test]
 fn a_name_outlives_a_request_that_has_none_and_ends_with_its_lease() {
     let mut bench = Bench::new(Dhcp { conflict_check: ConflictCheck::Off, ..guide() });
-    bench.engine.watch();
+    bench.engine.watch(true);
     let address = bench.boots(mac(1));
     bench.out();
     let name = |bench: &mut Bench, asked: &[u8]| -> Option<String> {

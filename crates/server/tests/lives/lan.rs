@@ -131,7 +131,7 @@ impl Lan {
         let store = Box::new(SlowStore::new(store, self.pace.clone()));
         let mut engine = Engine::new(settings(&self.setup), store, self.machines.clone());
         if self.listener.is_some() {
-            engine.watch();
+            engine.watch(true);
         }
         self.engine = Some(engine);
     }
