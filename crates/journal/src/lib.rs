@@ -3,6 +3,7 @@
 mod boot;
 pub mod catalogue;
 mod console;
+mod courtesy;
 mod crowd;
 mod crowd_text;
 pub mod event;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use terminal_size::{Height, Width, terminal_size};
 
+use crate::courtesy::stand_back;
 use crate::outlet::Outlet;
 use crate::record::gap;
 use crate::{Event, Follower, Heard, Size, Terminal};
@@ -29,6 +30,7 @@ pub fn json_line(event: &Event) -> String {
 /// # Errors
 /// When `out` takes no more, e.g. a closed pipe; when the kernel gives no thread.
 pub fn print_live(follower: &Follower, mut terminal: Terminal, out: impl Write + Send + 'static) -> io::Result<()> {
+    stand_back();
     let outlet = Outlet::new(out)?;
     let (mut looked, mut drew, mut has_frame) = (Instant::now(), Instant::now(), false);
     loop {
@@ -77,6 +79,7 @@ fn size() -> Size {
 /// # Errors
 /// When `out` takes no more.
 pub fn print_json(follower: Follower, out: impl Write) -> io::Result<()> {
+    stand_back();
     let mut out = io::BufWriter::new(out);
     while let Some(heard) = follower.wait() {
         let line = match heard {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::courtesy::stand_back;
 use crate::screen::{Screen, Size};
 
 /// Octets that may wait for the terminal.
@@ -33,6 +34,7 @@ impl Outlet {
         let shared = Arc::new((Mutex::default(), Condvar::new()));
         let theirs = Outlet(shared.clone());
         thread::Builder::new().name("terminal".to_owned()).spawn(move || {
+            stand_back();
             let result = theirs.write(&mut out);
             theirs.lock().ended = Some(result);
             theirs.0.1.notify_all();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::courtesy::stand_back;
 use crate::{Event, Follower, Heard, Step};
 
 /// Lines that are written at once, in octets.
@@ -29,6 +30,7 @@ impl Record {
 
     /// Writes until the journal is gone. Events that wait together are written together. Trouble is told once.
     pub fn keep(mut self, follower: &Follower, warn: impl Fn(Step)) {
+        stand_back();
         let (mut warned, mut lines) = (false, Vec::new());
         while let Some(first) = follower.wait() {
             lines.clear();

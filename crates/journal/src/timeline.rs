@@ -16,12 +16,14 @@ use crate::{Boot, Event, Stage, Step};
 /// Machines whose current boot is kept; a few hundred octets each while many boot at once.
 const MOST_MACHINES: usize = 32_768;
 
+type Alarms = BinaryHeap<Reverse<(Timestamp, Mac)>>;
+
 /// Every machine's current boot, kept up to date event by event.
 #[derive(Default)]
 pub struct Timeline {
     current: HashMap<Mac, Boot>,
     /// When to look at whom. Of one machine there may be several: the one that its boot knows of counts.
-    alarms: BinaryHeap<Reverse<(Timestamp, Mac)>>,
+    alarms: Alarms,
     known: KnownNames,
     /// The boots that came before, in the order they ended; only when asked for.
     finished: Option<Vec<Boot>>,
@@ -66,7 +68,7 @@ impl Timeline {
         let Some(boot) = self.current.get_mut(&machine) else { return alone(event) };
         let incidental = is_incidental(&event.step) && !boot.needs(&event.step);
         let told = Told { started: Some(boot.started), line: boot.take(event, &self.known), incidental };
-        self.look_later(machine);
+        set_alarm(boot, &mut self.alarms);
         told
     }
 
@@ -75,9 +77,10 @@ impl Timeline {
         self.known.hear(event);
         let machine = event.machine?;
         self.begin_with(machine, event);
-        self.current.get_mut(&machine)?.take_quietly(event, &self.known);
-        self.look_later(machine);
-        self.current.get(&machine)
+        let boot = self.current.get_mut(&machine)?;
+        boot.take_quietly(event, &self.known);
+        set_alarm(boot, &mut self.alarms);
+        Some(boot)
     }
 
     /// Begins a boot, where this event is the first of one.
@@ -98,17 +101,6 @@ impl Timeline {
         self.forget_the_oldest();
     }
 
-    /// Sees to it that the boot is looked at when its patience ends.
-    fn look_later(&mut self, machine: Mac) {
-        let Some(boot) = self.current.get_mut(&machine) else { return };
-        let Some(end) = boot.patience_ends() else { return };
-        // An alarm that is too early is put off when it rings.
-        if boot.alarm.is_none_or(|alarm| alarm > end) {
-            boot.alarm = Some(end);
-            self.alarms.push(Reverse((end, machine)));
-        }
-    }
-
     /// The machines that are stuck by now and were not told of, the one that was heard of first before the others.
     pub(crate) fn stalled(&mut self, now: Timestamp) -> Vec<Mac> {
         let mut stalled = Vec::new();
@@ -117,7 +109,7 @@ impl Timeline {
             let Some(boot) = self.current.get_mut(&machine).filter(|boot| boot.alarm == Some(at)) else { continue };
             boot.alarm = None;
             match boot.patience_ends() {
-                Some(end) if end > now => self.look_later(machine),
+                Some(end) if end > now => set_alarm(boot, &mut self.alarms),
                 Some(_) if !boot.is_told_stuck() && boot.stuck(now).is_some() => stalled.push((boot.last, machine)),
                 _ => {}
             }
@@ -157,6 +149,16 @@ impl Timeline {
             Some(finished) => finished.extend(old),
             None => old.for_each(drop),
         }
+    }
+}
+
+/// Sees to it that the boot is looked at when its patience ends.
+fn set_alarm(boot: &mut Boot, alarms: &mut Alarms) {
+    let Some(end) = boot.patience_ends() else { return };
+    // An alarm that is too early is put off when it rings.
+    if boot.alarm.is_none_or(|alarm| alarm > end) {
+        boot.alarm = Some(end);
+        alarms.push(Reverse((end, boot.machine)));
     }
 }
 
