@@ -33,12 +33,17 @@ const LOADS: [Load; 4] = [
 /// The one whose time as a whole counts, and whose server then meets more clients.
 const RUSH: usize = 64;
 const MORE: Load = Load { clients: 300, in_flight: 32 };
+/// Shows what those cost who tell what happens: the threads that read the journal. No more events than wait for them.
+const TOLD: Load = Load { clients: 4000, in_flight: 64 };
+const TELLERS: &[&str] = &["journal", "printer", "terminal"];
+const TOLD_IN_TIMES: &str = "4,000 new clients with journal and terminal, in times of that with both held back";
 
 pub const MARKS: Marks = &[
     ("DHCP, 32 clients at a time, exchanges/s", Mark::AtLeast(5.0, Program::Kea)),
     ("  server's processor time per exchange (of 32), µs", Mark::Under(40.0)),
     ("  1,000 new clients, 64 at a time, ms", Mark::Under(100.0)),
     ("  the same with 1,000 leases already there, exchanges/s", Mark::AtLeast(100.0, Program::Dnsmasq)),
+    (TOLD_IN_TIMES, Mark::Under(1.05)),
 ];
 
 pub struct DhcpLoad {
@@ -83,16 +88,42 @@ impl Subject for DhcpLoad {
                 }
             }
         }
+        if order.contains(&Program::Lanboot) {
+            self.cost_of_telling(table)?;
+        }
         Ok(())
     }
 }
 
 impl DhcpLoad {
+    fn cost_of_telling(&self, table: &mut Table) -> Result<()> {
+        let program = Program::Lanboot;
+        let run = |held_back: bool| {
+            let server = Server::start(program, &self.bed, Bridge::IsThere, &self.root.0)?;
+            ready(&self.bed, program, &server)?;
+            server.rest()?;
+            if held_back {
+                server.hold_back(TELLERS)?;
+            }
+            let before = server.time_of(TELLERS);
+            let (done, micros) = self.measure(TOLD, program, &server)?;
+            let telling = (server.time_of(TELLERS) - before).as_secs_f64() * 1e6 / f64::from(TOLD.clients);
+            Ok::<_, Box<dyn std::error::Error>>((done.took.as_secs_f64(), micros, telling))
+        };
+        let (without, ..) = run(true)?;
+        let (with, micros, telling) = run(false)?;
+        table.add(TOLD_IN_TIMES, program, with / without);
+        table.add("  server's processor time per exchange (of 4,000), µs", program, micros);
+        table.add("  of which for journal and terminal, µs", program, telling);
+        Ok(())
+    }
+
     /// What came of it, and the server's processor time per exchange, in microseconds.
     fn measure(&self, load: Load, program: Program, server: &Server) -> Result<(Done, f64)> {
         let before = server.processor_time()?;
         let done = load.run(&self.bed.dhcp_client()?, first_machine());
         let done = done.map_err(|error| format!("{program:?}: {error}"))?;
+        server.rest()?;
         let used = server.processor_time()? - before;
         Ok((done, used.as_secs_f64() * 1e6 / f64::from(load.clients)))
     }

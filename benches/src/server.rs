@@ -82,6 +82,50 @@ impl Server {
         Ok(sum)
     }
 
+    /// Waits until it has come to rest: some do the last of their work when their clients are gone.
+    pub fn rest(&self) -> Result<()> {
+        const STEP: Duration = Duration::from_millis(30);
+        let (start, mut before) = (Instant::now(), self.processor_time()?);
+        while start.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(STEP);
+            let now = self.processor_time()?;
+            if now - std::mem::replace(&mut before, now) < STEP / 100 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets its threads of these names run only while a processor has nothing else to do.
+    pub fn hold_back(&self, names: &[&str]) -> Result<()> {
+        for task in self.threads(names) {
+            let id = task.file_name().and_then(|id| id.to_str()?.parse().ok()).ok_or("a thread has a number")?;
+            let priority = libc::sched_param { sched_priority: 0 };
+            // SAFETY: the call reads the parameter, which outlives it.
+            if unsafe { libc::sched_setscheduler(id, libc::SCHED_IDLE, &raw const priority) } != 0 {
+                return Err(std::io::Error::last_os_error().into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Processor time used so far by its threads of these names.
+    pub fn time_of(&self, names: &[&str]) -> Duration {
+        // The first word is the time on a processor in nanoseconds (proc_pid_schedstat(5)).
+        let time = |task: PathBuf| {
+            let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+        };
+        Duration::from_nanos(self.threads(names).map(time).sum())
+    }
+
+    fn threads(&self, names: &[&str]) -> impl Iterator<Item = PathBuf> {
+        let tasks = self.children.iter().filter_map(|child| fs::read_dir(format!("/proc/{}/task", child.id())).ok());
+        let is_meant =
+            |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|name| names.contains(&name.trim_end()));
+        tasks.flatten().flatten().map(|task| task.path()).filter(is_meant)
+    }
+
     /// Of all of its processes.
     pub fn memory(&self) -> Result<Resident> {
         let mut sum = Resident { whole: 0.0, shared_out: 0.0, anonymous: 0.0 };

@@ -55,7 +55,7 @@ impl Bench {
         let settings = settings::choose(input)?;
         let witness = Witness::new(settings.clone());
         let mut engine = settings::engine(settings, witness.store());
-        engine.watch();
+        engine.watch(true);
         let clients = Clients::default();
         Some(Bench { engine, witness, clients, now: Duration::ZERO, probes: VecDeque::new(), burst: 0 })
     }
