@@ -75,7 +75,7 @@ impl Orders {
     /// Gives an order that shows only in answers: it is obeyed before the next query, or when many have gathered. Leases come by
     /// the thousand, and a thread that is woken for each costs more than the lease.
     pub fn give_for_later(&self, order: Order) {
-        if self.push(order) % GATHERED == 0 {
+        if self.push(order).is_multiple_of(GATHERED) {
             self.wake();
         }
     }
