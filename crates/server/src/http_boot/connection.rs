@@ -196,7 +196,7 @@ impl Connection {
             return self.answer(head, desk);
         }
         if head.expects_continue && self.inbox.is_empty() {
-            let sent = transmit::octets(&self.stream, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]], false)?;
+            let sent = transmit::octets(&self.stream, [b"HTTP/1.1 100 Continue\r\n\r\n", &[]])?;
             self.ledger.wrote(sent.unwrap_or(0));
         }
         self.stage = Stage::Reading(Box::new(head));
@@ -260,6 +260,7 @@ impl Connection {
             && let Held::File(file) = &kept.held
         {
             transmit::read_ahead(file, part);
+            transmit::hold_short_packets(&self.stream, true);
         }
         self.since = desk.now;
         self.send(Outgoing { octets, sent: 0, body, keep_alive, missing: 0 }, desk)
@@ -271,13 +272,19 @@ impl Connection {
         while !outgoing.is_done() {
             let sent = if left == 0 { None } else { outgoing.send(&self.stream, left)? };
             let Some(sent) = sent else {
-                outgoing.missing = transmit::unacknowledged(&self.stream);
+                let turn = if left == 0 { Turn::Again } else { Turn::Wait };
+                if turn == Turn::Wait {
+                    outgoing.missing = transmit::unacknowledged(&self.stream);
+                }
                 self.stage = Stage::Sending(Box::new(outgoing));
-                return Ok(Some(if left == 0 { Turn::Again } else { Turn::Wait }));
+                return Ok(Some(turn));
             };
             self.ledger.wrote(sent);
             self.since = desk.now;
             left = left.saturating_sub(sent as u64);
+        }
+        if outgoing.is_of_file() {
+            transmit::hold_short_packets(&self.stream, false);
         }
         let keep_alive = outgoing.keep_alive;
         desk.give_back(outgoing.octets);
@@ -401,21 +408,25 @@ impl Outgoing {
         self.sent == self.octets.len() && self.body.as_ref().is_none_or(|(_, part)| part.is_empty())
     }
 
+    fn is_of_file(&self) -> bool {
+        matches!(&self.body, Some((kept, _)) if matches!(kept.held, Held::File(_)))
+    }
+
     /// Sends what the connection takes at once, of a file at most so much; `None`: nothing.
     fn send(&mut self, stream: &TcpStream, most: u64) -> Result<Option<usize>, Broken> {
         let octets = &self.octets[self.sent..];
         let Some((kept, part)) = self.body.as_mut().filter(|(_, part)| !part.is_empty()) else {
-            let sent = transmit::octets(stream, [octets, &[]], false)?;
+            let sent = transmit::octets(stream, [octets, &[]])?;
             self.sent += sent.unwrap_or(0);
             return Ok(sent);
         };
         let (sent, of_body) = match &kept.held {
             Held::Octets(body) => {
                 let body = body.get(part.start as usize..part.end as usize).ok_or(Broken::Shrank)?;
-                let sent = transmit::octets(stream, [octets, body], false)?;
+                let sent = transmit::octets(stream, [octets, body])?;
                 (sent, sent.unwrap_or(0).saturating_sub(octets.len()))
             }
-            Held::File(_) if !octets.is_empty() => (transmit::octets(stream, [octets, &[]], true)?, 0),
+            Held::File(_) if !octets.is_empty() => (transmit::octets(stream, [octets, &[]])?, 0),
             Held::File(file) => {
                 let sent = transmit::file(stream, file, part.clone(), most)?;
                 (sent, sent.unwrap_or(0))
