@@ -268,7 +268,7 @@ impl Connection {
 
     /// Sends what the connection takes. `None`: all of it.
     fn send(&mut self, mut outgoing: Outgoing, desk: &mut Desk) -> Result<Option<Turn>, Broken> {
-        let mut left = TURN_OCTETS;
+        let mut left = turn_octets();
         while !outgoing.is_done() {
             let sent = if left == 0 { None } else { outgoing.send(&self.stream, left)? };
             let Some(sent) = sent else {
@@ -441,4 +441,10 @@ impl Outgoing {
 /// Whether a body is better copied behind its head.
 pub(super) fn is_copied(octets: usize) -> bool {
     octets <= COPIED_OCTETS
+}
+
+fn turn_octets() -> u64 {
+    static TURN: std::sync::LazyLock<u64> =
+        std::sync::LazyLock::new(|| std::env::var("LB_TURN").ok().and_then(|it| it.parse().ok()).unwrap_or(TURN_OCTETS));
+    *TURN
 }
