@@ -11,6 +11,7 @@ mod connection;
 mod ledger;
 mod page;
 mod range;
+mod ready;
 mod request;
 mod response;
 mod roll;

@@ -149,10 +149,9 @@ impl Connection {
     }
 
     /// Something has arrived (`readable`), the client has ended its side (`ending`), or there is room to send.
-    pub fn ready(&mut self, readable: bool, ending: bool, desk: &mut Desk) -> Result<Turn, Broken> {
+    pub fn note(&mut self, readable: bool, ending: bool) {
         self.is_readable |= readable | ending;
         self.is_ending |= ending;
-        self.go_on(desk)
     }
 
     /// Does what can be done now.
@@ -268,7 +267,7 @@ impl Connection {
 
     /// Sends what the connection takes. `None`: all of it.
     fn send(&mut self, mut outgoing: Outgoing, desk: &mut Desk) -> Result<Option<Turn>, Broken> {
-        let mut left = turn_octets();
+        let mut left = TURN_OCTETS;
         while !outgoing.is_done() {
             let sent = if left == 0 { None } else { outgoing.send(&self.stream, left)? };
             let Some(sent) = sent else {
@@ -281,6 +280,7 @@ impl Connection {
             };
             self.ledger.wrote(sent);
             self.since = desk.now;
+            desk.sent += sent as u64;
             left = left.saturating_sub(sent as u64);
         }
         if outgoing.is_of_file() {
@@ -441,10 +441,4 @@ impl Outgoing {
 /// Whether a body is better copied behind its head.
 pub(super) fn is_copied(octets: usize) -> bool {
     octets <= COPIED_OCTETS
-}
-
-fn turn_octets() -> u64 {
-    static TURN: std::sync::LazyLock<u64> =
-        std::sync::LazyLock::new(|| std::env::var("LB_TURN").ok().and_then(|it| it.parse().ok()).unwrap_or(TURN_OCTETS));
-    *TURN
 }

@@ -1,7 +1,7 @@
 //! One thread's share of the connections: what is ready goes on, what is late ends, and who comes finds a place.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
@@ -15,6 +15,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use super::conditions::print_date;
 use super::connection::{Connection, Turn};
+use super::ready::Ready;
 use super::roll::Room;
 use super::shared::{Listener, Shared};
 use super::transmit::{self, Broken};
@@ -25,6 +26,8 @@ const READ_OCTETS: usize = 16 * 1024;
 const SPARE_OCTETS: usize = 32 * 1024;
 /// Connections accepted before those that are there have their turn.
 const ACCEPTED_AT_ONCE: usize = 32;
+/// After so many octets it is looked who else can go on by now.
+const ROUND_OCTETS: u64 = 1 << 20;
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long nobody is accepted when there is no place, or no descriptor.
@@ -48,6 +51,8 @@ pub(super) struct Desk {
     second: i64,
     pub buffer: Box<[u8]>,
     spare: Vec<u8>,
+    /// Octets that connections took since others were looked for.
+    pub sent: u64,
 }
 
 pub(super) struct Worker {
@@ -56,8 +61,10 @@ pub(super) struct Worker {
     epoll: Epoll,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// Those with more to do at once.
-    again: VecDeque<Key>,
+    /// How many have come so far.
+    arrivals: u64,
+    /// Those with something to do at once.
+    ready: Ready<Key>,
     /// When whose acknowledgements are to be looked for.
     looks: BinaryHeap<Reverse<(Instant, Key)>>,
     sweep_at: Option<Instant>,
@@ -74,6 +81,8 @@ struct Key {
 
 struct Slot {
     turn: u32,
+    /// Which came before which.
+    arrival: u64,
     deadline: Instant,
     connection: Option<Box<Connection>>,
 }
@@ -82,7 +91,7 @@ impl Desk {
     fn new(shared: Arc<Shared>) -> Desk {
         let (date, second) = (String::new(), i64::MIN);
         let buffer = vec![0; READ_OCTETS].into_boxed_slice();
-        let mut desk = Desk { shared, now: Instant::now(), date, second, buffer, spare: Vec::new() };
+        let mut desk = Desk { shared, now: Instant::now(), date, second, buffer, spare: Vec::new(), sent: 0 };
         desk.refresh();
         desk
     }
@@ -118,7 +127,8 @@ impl Worker {
             epoll,
             slots: Vec::new(),
             free: Vec::new(),
-            again: VecDeque::new(),
+            ready: Ready::default(),
+            arrivals: 0,
             looks: BinaryHeap::new(),
             sweep_at: None,
             paused: None,
@@ -153,13 +163,11 @@ impl Worker {
                         let ending =
                             ready.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
                         let readable = ready.contains(EpollFlags::EPOLLIN);
-                        self.turn(Key::from(key), |connection, desk| connection.ready(readable, ending, desk));
+                        self.note(Key::from(key), readable, ending);
                     }
                 }
             }
-            for key in mem::take(&mut self.again) {
-                self.turn(key, Connection::go_on);
-            }
+            self.give_turns();
             self.look();
             self.sweep();
             if self.paused.is_some_and(|until| until <= self.desk.now) {
@@ -170,7 +178,7 @@ impl Worker {
     }
 
     fn patience(&self) -> EpollTimeout {
-        if !self.again.is_empty() {
+        if !self.ready.is_empty() {
             return EpollTimeout::ZERO;
         }
         let look = self.looks.peek().map(|Reverse((at, _))| *at);
@@ -183,6 +191,25 @@ impl Worker {
     }
 
     // ---- those who are there
+
+    /// Something has arrived (`readable`), the client has ended its side (`ending`), or there is room to send.
+    fn note(&mut self, key: Key, readable: bool, ending: bool) {
+        let slot = self.slots.get_mut(key.slot as usize).filter(|slot| slot.turn == key.turn);
+        if let Some(Slot { arrival, connection: Some(connection), .. }) = slot {
+            connection.note(readable, ending);
+            self.ready.put(*arrival, key);
+        }
+    }
+
+    /// Lets those go on who can, the earlier before the later, until it is time to look for others.
+    fn give_turns(&mut self) {
+        self.desk.sent = 0;
+        while self.desk.sent < ROUND_OCTETS
+            && let Some(key) = self.ready.next()
+        {
+            self.turn(key, Connection::go_on);
+        }
+    }
 
     /// Gives a connection its turn.
     fn turn(&mut self, key: Key, work: impl FnOnce(&mut Connection, &mut Desk) -> Result<Turn, Broken>) {
@@ -199,7 +226,7 @@ impl Worker {
                 }
                 match turn {
                     Turn::Wait => {}
-                    Turn::Again => self.again.push_back(key),
+                    Turn::Again => self.ready.put(slot.arrival, key),
                     Turn::Over => self.end(key, &Broken::HungUp),
                 }
             }
@@ -324,7 +351,7 @@ impl Worker {
     fn place(&mut self, connection: Connection) {
         let deadline = connection.deadline(&self.desk.shared.limits);
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { turn: 0, deadline, connection: None });
+            self.slots.push(Slot { turn: 0, arrival: 0, deadline, connection: None });
             (self.slots.len() - 1) as u32
         });
         let turn = self.slots[slot as usize].turn;
@@ -332,7 +359,9 @@ impl Worker {
         // Each change is told once: a connection goes on until the kernel says that it would have to wait.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         let watched = self.epoll.add(connection.stream(), EpollEvent::new(flags, key.into()));
-        self.slots[slot as usize] = Slot { turn, deadline, connection: Some(Box::new(connection)) };
+        self.arrivals += 1;
+        let connection = Some(Box::new(connection));
+        self.slots[slot as usize] = Slot { turn, arrival: self.arrivals, deadline, connection };
         self.sweep_at = self.sweep_at.or(Some(self.desk.now + SWEEP));
         if watched.is_err() {
             self.end(key, &Broken::HungUp);

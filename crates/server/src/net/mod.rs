@@ -21,8 +21,8 @@ pub use neighbours::mac_of;
 pub use pxe::PxeSocket;
 pub use router::{RouterMessage, RouterSocket};
 
-use std::io;
 use std::ffi::OsString;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
