@@ -14,6 +14,7 @@ mod machine;
 mod memory;
 mod names;
 mod nothing;
+mod plain;
 mod program;
 mod pxe;
 mod server;

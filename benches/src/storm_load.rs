@@ -2,7 +2,7 @@
 //! what people put together instead.
 //!
 //! The machines are those of the crate `storm`. Nothing can be faster than their bytes: so each round also sends as many
-//! over a few plain TCP connections, with sendfile, and nothing else.
+//! over as many plain TCP connections, with sendfile, and nothing else.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use storm::Storm;
 
 use crate::bed::{self, Bed};
 use crate::dhcp_load::first_machine;
-use crate::machine::{STREAMS, stream};
+use crate::plain::stream;
 use crate::program::{BOOT_FILE, Bridge, INITRD, IPXE, KERNEL, Program, SCRIPT};
 use crate::server::{Folder, Server};
 use crate::start_up::ready;
@@ -84,12 +84,12 @@ impl Subject for Boots {
 
     fn round(&mut self, order: &[Program], table: &mut Table) -> Result<()> {
         for (size, root) in SIZES.iter().zip(&self.roots).filter(|(size, _)| self.round < size.rounds) {
-            let octets = u64::from(size.machines) * (LOADER_OCTETS + ((size.kernel + size.initrd) << 20)) as u64;
-            let alone = stream(&self.bed, &root.0.join(INITRD), octets)?.as_secs_f64();
+            let octets = (LOADER_OCTETS + ((size.kernel + size.initrd) << 20)) as u64;
+            let alone = stream(&self.bed, &root.0.join(INITRD), size.machines.into(), octets)?.as_secs_f64();
             for &program in order {
                 self.storm(program, size, root, alone, table)?;
             }
-            table.machine(&format!("  the bytes alone, over {STREAMS} connections (of {}), s", size.machines), alone);
+            table.machine(&format!("  the bytes alone (of {}), s", size.machines), alone);
         }
         self.round += 1;
         Ok(())
