@@ -51,6 +51,7 @@ pub const CATALOGUE: &[About] = &[
     about("report", &["what", "text"], "Free text that a machine sent to /report/…."),
     about("host", &["action"], "Something was changed on the host, or put back."),
     about("listening", &["service", "address"], "A service is ready at this address and port."),
+    about("leases-written", &[], "Leases can be written again, after a `warning` that they could not: new ones are given out."),
     about("warning", &["text", "fix?"], "Worth a person's attention. `fix`: what to do about it."),
     about("vm-started", &["name", "firmware", "pid"], "The lab started a virtual machine."),
     about("console", &["line"], "A line on a VM's serial console that the lab watches for."),

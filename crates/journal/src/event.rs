@@ -268,6 +268,8 @@ pub enum Step {
         #[serde(rename = "address")]
         at: SocketAddr,
     },
+    /// After a [`Step::Warning`] that they could not be written.
+    LeasesWritten,
     /// Worth a person's attention. `fix`: what to do about it.
     Warning {
         text: String,

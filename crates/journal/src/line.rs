@@ -152,6 +152,9 @@ impl Line {
             Step::Report { what, text } => line("report", format!("{}: {}", clean(what), clean(text))),
             Step::Host { action } => line("host", clean(action)),
             Step::Listening { service, at } => line("listens", format!("{} on {at}", clean(service))),
+            Step::LeasesWritten => {
+                line("leases", "can be written again: new ones are given out".to_owned()).tone(Tone::Good)
+            }
             Step::Warning { text, fix } => {
                 let line = line("warning", clean(text)).tone(Tone::Warn);
                 Line { hint: fix.as_deref().map(clean), ..line }

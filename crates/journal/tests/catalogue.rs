@@ -58,6 +58,7 @@ fn samples() -> Vec<Step> {
         Step::Report { what: text(), text: text() },
         Step::Host { action: text() },
         Step::Listening { service: text(), at: "10.0.1.1:69".parse().unwrap() },
+        Step::LeasesWritten,
         Step::Warning { text: text(), fix: some() },
         Step::VmStarted { name: text(), firmware: text(), pid: 812 },
         Step::Console { line: text() },

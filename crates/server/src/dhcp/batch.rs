@@ -92,7 +92,17 @@ impl Engine {
     }
 
     fn written(&mut self, now: Clock, waiting: Vec<Then>, outcomes: Vec<Outcome>) {
-        self.store_broken = false;
+        // Where nothing was to be changed, nothing was written either.
+        let is_written = |outcome: &Outcome| {
+            matches!(
+                outcome,
+                Outcome::Granted(_) | Outcome::Released(true) | Outcome::Declined | Outcome::Unnamed(true)
+            )
+        };
+        if self.store_broken && outcomes.iter().any(is_written) {
+            (self.store_broken, self.link) = (false, None);
+            self.happened(None, Step::LeasesWritten);
+        }
         for (then, outcome) in waiting.into_iter().zip(outcomes) {
             match (then, outcome) {
                 (Then::Acknowledge(pending), Outcome::Granted(lease)) => self.acknowledge(now, *pending, lease, true),

@@ -509,7 +509,12 @@ fn what_cannot_be_written_is_not_acknowledged_and_said_once_until_it_can() {
         let second = bench.hears(&request(mac(1), host(200)));
         assert!(second.replies.is_empty() && second.steps.is_empty(), "{second:?}");
         disk.is_full(false);
-        bench.hears(&request(mac(2), host(201))).only(MessageType::Ack);
+        let mut release = message(mac(3), &[(53, &[7]), (54, &SERVER.octets())]);
+        release[12..16].copy_from_slice(&host(200).octets());
+        assert!(!bench.hears(&release).steps.contains(&Step::LeasesWritten), "nothing was to be written");
+        let third = bench.hears(&request(mac(2), host(201)));
+        assert!(matches!(third.steps[..], [Step::LeasesWritten, Step::DhcpAck { .. }]), "{third:?}");
+        assert!(!bench.hears(&request(mac(2), host(201))).steps.contains(&Step::LeasesWritten), "said once");
     }
 }
 
