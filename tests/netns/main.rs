@@ -13,6 +13,7 @@ mod dnsmasq_process;
 mod dnsmasq_users;
 mod dnsmasq_where;
 mod flood;
+mod full_disk;
 mod harness;
 mod http_clients;
 mod kill9;

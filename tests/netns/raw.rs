@@ -41,7 +41,7 @@ impl Raw {
         let mut buffer = [0; 2048];
         match self.0.recv(&mut buffer) {
             Ok(octets) => Some(Answer::of(&Packet::parse(&buffer[..octets]).expect("a DHCP message"))),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
             Err(error) => panic!("{error}"),
         }
     }
