@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test bench fuzz lint build clean
+.PHONY: demo test soak bench fuzz lint build clean
 
 ## boot real firmware in virtual machines, and see it
 demo:
@@ -16,6 +16,11 @@ test:
 	scripts/setup.sh test
 	scripts/guest.sh
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+## through a thousand kills of the program amid allocations, with all that was acknowledged looked for after each; needs root
+soak:
+	scripts/setup.sh test
+	$(CARGO) test --locked -p lanboot --test netns through_a_thousand -- --ignored --nocapture
 
 ## measure beside dnsmasq, Kea, nginx and others; needs root
 bench:

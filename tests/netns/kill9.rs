@@ -28,7 +28,7 @@ fn no_lease_is_forgotten_or_given_twice_through_fifty_kills_amid_allocations() {
 }
 
 #[test]
-#[ignore = "takes long; `cargo test -p lanboot --test netns through_a_thousand -- --ignored`"]
+#[ignore = "takes long: make soak"]
 fn no_lease_is_forgotten_or_given_twice_through_a_thousand_kills_amid_allocations() {
     through(1000);
 }

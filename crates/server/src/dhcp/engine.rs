@@ -287,7 +287,7 @@ impl Engine {
     fn tell_of_floods(&mut self, now: Instant) {
         while let Some(too_much) = self.limits.take_due(now) {
             self.link = None;
-            let fix = "see what it does, or take it off the network; [dhcp] client_rate allows more";
+            let fix = "see what it does, or take it off the network; [dhcp] client_rate in lanboot.toml allows more";
             self.happened(None, Step::Warning { text: too_much.to_string(), fix: Some(fix.to_owned()) });
         }
         if let Some(flood) = self.strangers.take_news(now) {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use leases::Disk;
+use leases::{Aside, Disk};
 
 use crate::chance::Chance;
 
@@ -23,7 +23,10 @@ struct Platter {
     now: Vec<u8>,
     /// Pages that the next sync writes. Those of a sync that failed are no longer among them, as in Linux.
     dirty: BTreeSet<usize>,
-    staged: Option<Vec<u8>>,
+    staged: Option<Staged>,
+    /// New logs are written from a thread of their own, which goes on while the world does: what comes first is left to
+    /// the real clock then, and no run is like another.
+    writes_aside: bool,
     /// The log whose name a new one has taken, while that is not safe.
     former: Option<Vec<u8>>,
     /// Every place where the power can go is a step.
@@ -33,6 +36,14 @@ struct Platter {
     ills: Ills,
     chance: Chance,
     exchanges: u64,
+}
+
+/// A file beside the log.
+#[derive(Clone, Debug, Default)]
+struct Staged {
+    now: Vec<u8>,
+    /// What every power cut leaves of it.
+    safe: Vec<u8>,
 }
 
 /// What is wrong with the disk.
@@ -51,16 +62,15 @@ pub struct Ills {
 
 impl SimDisk {
     pub fn new(seed: u64) -> SimDisk {
-        SimDisk::of(Vec::new(), Chance(seed), 0)
+        SimDisk::of(Platter::new(Chance(seed)))
     }
 
-    fn of(octets: Vec<u8>, chance: Chance, exchanges: u64) -> SimDisk {
-        let (safe, now, ills) = (octets.clone(), octets, Ills::default());
-        let dirty = BTreeSet::new();
-        let (staged, former, cut_at) = (None, None, None);
-        let platter =
-            Platter { safe, now, dirty, staged, former, steps: 0, cut_at, is_off: false, ills, chance, exchanges };
+    fn of(platter: Platter) -> SimDisk {
         SimDisk(Arc::new(Mutex::new(platter)))
+    }
+
+    pub fn writing_aside(seed: u64) -> SimDisk {
+        SimDisk::of(Platter { writes_aside: true, ..Platter::new(Chance(seed)) })
     }
 
     fn platter(&self) -> MutexGuard<'_, Platter> {
@@ -92,25 +102,50 @@ impl SimDisk {
 
     /// The same disk after the process was killed, the power being on all the while.
     pub fn after_kill(&self) -> SimDisk {
-        let platter = Platter { is_off: false, cut_at: None, staged: None, ..self.platter().clone() };
-        SimDisk(Arc::new(Mutex::new(platter)))
+        SimDisk::of(Platter { is_off: false, cut_at: None, staged: None, ..self.platter().clone() })
     }
 
     /// What is found when the power is back: any part of what was not synced, or nothing of it.
     pub fn after_power_cut(&self, seed: u64) -> SimDisk {
         let (platter, mut chance) = (self.platter(), Chance(seed));
-        if platter.ills.lies {
-            return SimDisk::of(platter.safe.clone(), chance, platter.exchanges);
+        let now = platter.found(&mut chance);
+        let (writes_aside, exchanges) = (platter.writes_aside, platter.exchanges);
+        SimDisk::of(Platter { safe: now.clone(), now, writes_aside, exchanges, ..Platter::new(chance) })
+    }
+}
+
+impl Platter {
+    fn new(chance: Chance) -> Platter {
+        Platter {
+            safe: Vec::new(),
+            now: Vec::new(),
+            dirty: BTreeSet::new(),
+            staged: None,
+            writes_aside: false,
+            former: None,
+            steps: 0,
+            cut_at: None,
+            is_off: false,
+            ills: Ills::default(),
+            chance,
+            exchanges: 0,
         }
-        if let Some(former) = platter.former.as_ref().filter(|_| chance.one_in(2)) {
-            return SimDisk::of(former.clone(), chance, platter.exchanges);
+    }
+
+    /// What a power cut leaves.
+    fn found(&self, chance: &mut Chance) -> Vec<u8> {
+        if self.ills.lies {
+            return self.safe.clone();
         }
-        let (old, new) = (&platter.safe, &platter.now);
+        if let Some(former) = self.former.as_ref().filter(|_| chance.one_in(2)) {
+            return former.clone();
+        }
+        let (old, new) = (&self.safe, &self.now);
         let mut octets = old.clone();
         let between = old.len().min(new.len()) + chance.below(old.len().abs_diff(new.len()) as u64 + 1) as usize;
         octets.resize([old.len(), new.len(), between][chance.below(3) as usize], 0);
         let whole = chance.one_in(4);
-        for page in &platter.dirty {
+        for page in &self.dirty {
             let end = (page + 1) * PAGE;
             let end = end.min(octets.len()).min(new.len());
             let torn =
@@ -120,11 +155,9 @@ impl SimDisk {
                 octets.copy_from_slice(new);
             }
         }
-        SimDisk::of(octets, chance, platter.exchanges)
+        octets
     }
-}
 
-impl Platter {
     /// One step; an error when the power goes, or went before, or the disk is ill.
     fn step(&mut self) -> io::Result<()> {
         let step = self.steps;
@@ -224,22 +257,73 @@ impl Disk for SimDisk {
         if platter.ills.room.is_some_and(|room| octets.len() > room) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        platter.staged = Some(octets.to_vec());
+        platter.staged = Some(Staged { now: octets.to_vec(), safe: octets.to_vec() });
         Ok(())
+    }
+
+    fn aside(&mut self) -> io::Result<Option<Box<dyn Aside>>> {
+        let mut platter = self.platter();
+        if !platter.writes_aside {
+            return Ok(None);
+        }
+        platter.step_of_writing()?;
+        platter.staged = Some(Staged::default());
+        Ok(Some(Box::new(self.clone())))
+    }
+
+    fn adopt(&mut self) -> io::Result<()> {
+        self.platter().step()
     }
 
     fn swap(&mut self) -> io::Result<()> {
         let mut platter = self.platter();
         platter.step_of_writing()?;
         let staged = platter.staged.take().ok_or(io::ErrorKind::NotFound)?;
-        platter.former = Some(std::mem::replace(&mut platter.safe, staged.clone()));
-        platter.now = staged;
-        platter.dirty.clear();
+        // What of it was not synced is as unsure as all that is not.
+        platter.dirty = (0..=staged.now.len() / PAGE).filter(|_| staged.now != staged.safe).collect();
+        platter.former = Some(std::mem::replace(&mut platter.safe, staged.safe));
+        platter.now = staged.now;
         platter.step()?;
         if !platter.ills.lies {
             platter.former = None;
         }
         platter.exchanges += 1;
         Ok(())
+    }
+}
+
+impl Aside for SimDisk {
+    fn read(&mut self, offset: u64, octets: u64) -> io::Result<Vec<u8>> {
+        let mut platter = self.platter();
+        platter.step()?;
+        let end = platter.now.len().min((offset + octets) as usize);
+        Ok(platter.now.get(offset as usize..end).unwrap_or_default().to_vec())
+    }
+
+    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        let mut platter = self.platter();
+        platter.step_of_writing()?;
+        let room = platter.ills.room.unwrap_or(usize::MAX);
+        let staged = platter.staged.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        staged.now.extend_from_slice(octets);
+        if staged.now.len() > room { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut platter = self.platter();
+        platter.step()?;
+        let lies = platter.ills.lies;
+        if platter.ills.sync_fails_one_in.is_some_and(|many| platter.chance.one_in(many)) {
+            return Err(io::Error::other("a sync that failed"));
+        }
+        let staged = platter.staged.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        if !lies {
+            staged.safe.clone_from(&staged.now);
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        self.platter().staged = None;
     }
 }

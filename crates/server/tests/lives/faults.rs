@@ -64,10 +64,7 @@ fn disks_that_fall_ill_and_recover_between_power_cuts_lose_and_double_nothing() 
                 lan.runs_until(lan.now + well);
             }
         }
-        let kill = lan.chance.one_in(3);
-        lan.ends_server(kill);
-        let pause = lan.chance.below(2000);
-        lan.runs_until(lan.now + pause);
+        lan.goes_without(3, 2000);
     }
     assert_eq!(lan.witness.wrongs, [""; 0], "LANBOOT_SEED={seed}");
     assert!(lan.witness.acknowledged > 1000, "{} LANBOOT_SEED={seed}", lan.witness.acknowledged);
@@ -136,10 +133,7 @@ fn clocks_that_are_set_by_hours_end_no_lease() {
             let way = |warning: &String| warning.starts_with("the clock of this computer was set");
             assert!(lan.warnings.iter().filter(|warning| way(warning)).count() == 1, "{:?}", lan.warnings);
         }
-        let kill = lan.chance.one_in(3);
-        lan.ends_server(kill);
-        let pause = lan.chance.below(2000);
-        lan.runs_until(lan.now + pause);
+        lan.goes_without(3, 2000);
     }
     assert_eq!(lan.witness.wrongs, [""; 0], "LANBOOT_SEED={seed}");
     assert!(lan.witness.acknowledged > 1000, "{} LANBOOT_SEED={seed}", lan.witness.acknowledged);

@@ -142,6 +142,14 @@ impl Lan {
         self.disk = if kill { self.disk.after_kill() } else { self.disk.after_power_cut(self.chance.below(u64::MAX)) };
     }
 
+    /// Ends the server, by a kill one time in so many, and goes on without it for less than `rest`.
+    pub fn goes_without(&mut self, kill_one_in: u64, rest: u64) {
+        let kill = self.chance.one_in(kill_one_in);
+        self.ends_server(kill);
+        let rest = self.chance.below(rest);
+        self.runs_until(self.now + rest);
+    }
+
     /// Whether anything is being written.
     pub fn is_writing(&self) -> bool {
         self.engine.as_ref().is_some_and(|engine| engine.waiting().acknowledgements > 0)
