@@ -7,6 +7,7 @@
 
 mod bed;
 mod dhcp_load;
+mod group;
 mod http_client;
 mod http_load;
 mod known_leases;

@@ -1,5 +1,6 @@
 //! The programs at work, each with a new state folder, and what the kernel knows of them.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,15 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::Result;
 use crate::bed::Bed;
+use crate::group::Group;
 use crate::program::{Bridge, Program, built};
 
 /// The running processes of a program; ended with the value.
 pub struct Server {
     children: Vec<Child>,
     folder: Folder,
+    /// Where its processor time is counted, from when that was first asked for: to move there takes time. `None`: nowhere.
+    group: OnceCell<Option<Group>>,
 }
 
 impl Server {
@@ -53,7 +57,7 @@ impl Server {
     }
 
     fn spawn(commands: Vec<Command>, folder: Folder) -> Result<Server> {
-        let mut server = Server { children: Vec::new(), folder };
+        let mut server = Server { children: Vec::new(), folder, group: OnceCell::new() };
         for (number, mut command) in commands.into_iter().enumerate() {
             let log = File::create(server.folder.0.join(format!("output{number}")))?;
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
@@ -69,17 +73,20 @@ impl Server {
         files.iter().map(|name| last_lines(&self.folder.0.join(name))).collect()
     }
 
-    /// Processor time used so far by all of its processes and threads, in the kernel and outside. That of children that
-    /// have ended is known to a hundredth of a second, all other to the microsecond.
+    /// Processor time used so far by all of its processes and threads, ended or not, in the kernel and outside, counted from
+    /// some time on. Where the kernel counts for no groups, that of children that have ended is known to a hundredth of a
+    /// second, and not at all if nobody waited for them.
     pub fn processor_time(&self) -> Result<Duration> {
-        let mut sum = Duration::ZERO;
         for (at, child) in self.children.iter().enumerate() {
             if !Path::new(&format!("/proc/{}/exe", child.id())).exists() {
                 return Err(format!("process {} of the program has ended: {}", at + 1, self.output()).into());
             }
-            sum += family(child.id()).into_iter().map(|id| own_time(id) + time_of_ended_children(id)).sum::<Duration>();
         }
-        Ok(sum)
+        let ids = || self.children.iter().flat_map(|child| family(child.id()));
+        match self.group.get_or_init(|| Group::of(ids()).ok()) {
+            Some(group) => Ok(group.processor_time()?),
+            None => Ok(ids().map(|id| own_time(id) + time_of_ended_children(id)).sum()),
+        }
     }
 
     /// Waits until it has come to rest: some do the last of their work when their clients are gone.
