@@ -1,7 +1,9 @@
 //! The network that everything is measured in: a host to serve on, and a cable to the machines that it serves.
 
+use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lab::Namespace;
@@ -53,6 +55,13 @@ pub const HUGE: Subnet = Subnet {
     range: (Ipv4Addr::new(10, 16, 0, 1), Ipv4Addr::new(10, 47, 255, 254)),
 };
 
+static CONGESTION: OnceLock<String> = OnceLock::new();
+
+/// TCP's congestion control of all hosts that are made from now on, for servers that choose none themselves.
+pub fn set_congestion(name: String) {
+    CONGESTION.get_or_init(|| name);
+}
+
 /// Two networks that vanish with the value: that of the host, and that of the machines, whose `eth0` is plugged into `port0`
 /// of the host.
 pub struct Bed {
@@ -65,6 +74,13 @@ impl Bed {
     /// The cable alone: who serves here makes the bridge.
     pub fn bare(subnet: &'static Subnet) -> Result<Bed> {
         let bed = Bed { subnet, host: Namespace::new()?, machines: Namespace::new()? };
+        if let Some(name) = CONGESTION.get() {
+            bed.host.run(|| fs::write("/proc/sys/net/ipv4/tcp_congestion_control", name)).map_err(|error| {
+                format!(
+                    "--congestion {name}: {error}; sysctl net.ipv4.tcp_allowed_congestion_control names what can be"
+                )
+            })?;
+        }
         let Subnet { machine, prefix, .. } = subnet;
         let far = bed.machines.path();
         ip(&bed.host, &format!("link add port0 type veth peer name eth0 netns {}", far.display()))?;

@@ -93,7 +93,8 @@ fn run() -> Result<bool> {
 
 /// Returns whether every figure keeps its mark.
 fn measure(arguments: Vec<String>) -> Result<bool> {
-    let Options { rounds, slow, names } = read(arguments)?;
+    let Options { rounds, slow, congestion, names } = read(arguments)?;
+    congestion.into_iter().for_each(bed::set_congestion);
     let wanted = |name: &str| names.is_empty() || names.iter().any(|other| other == name);
     let mut subjects = Vec::new();
     for (name, marks, make) in SUBJECTS {
@@ -120,12 +121,14 @@ fn measure(arguments: Vec<String>) -> Result<bool> {
 struct Options {
     rounds: usize,
     slow: bool,
+    /// TCP's congestion control of the networks that are measured in; `None`: this computer's.
+    congestion: Option<String>,
     /// Of subjects; none for all.
     names: Vec<String>,
 }
 
 fn read(arguments: Vec<String>) -> Result<Options> {
-    let mut options = Options { rounds: ROUNDS, slow: false, names: Vec::new() };
+    let mut options = Options { rounds: ROUNDS, slow: false, congestion: None, names: Vec::new() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         if argument == "--rounds" {
@@ -133,13 +136,17 @@ fn read(arguments: Vec<String>) -> Result<Options> {
             options.rounds = number.ok_or("--rounds takes a number, one or more")?;
         } else if argument == "--slow" {
             options.slow = true;
+        } else if argument == "--congestion" {
+            options.congestion = Some(arguments.next().ok_or("--congestion takes a name, such as reno")?);
         } else if SUBJECTS.iter().any(|(name, ..)| *name == argument) {
             options.names.push(argument);
         } else {
             let known: Vec<_> = SUBJECTS.iter().map(|(name, ..)| *name).collect();
-            return Err(
-                format!("{argument} is no subject; there are {}, and --rounds N, --slow", known.join(", ")).into()
-            );
+            return Err(format!(
+                "{argument} is no subject; there are {}, and --rounds N, --slow, --congestion NAME",
+                known.join(", ")
+            )
+            .into());
         }
     }
     Ok(options)
