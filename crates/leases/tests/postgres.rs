@@ -222,6 +222,12 @@ fn a_batch_that_arrives_when_its_node_has_given_it_up_undoes_nothing() {
             .map(|mut outcomes| outcomes.remove(0).lease().is_some())
     };
     assert!(give(&mut near, 7, a).unwrap());
+    // With a question of its own under way, the other node would not send the batch at all.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !far.news().iter().any(|record| record.address == a) {
+        assert!(Instant::now() < deadline, "the other node never hears of the lease");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     proxy.freeze();
     assert!(give(&mut far, 7, b).is_err(), "no answer came through");
     // Its client has turned to the other node, and goes on with the address that it has.
